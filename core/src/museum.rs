@@ -1,0 +1,71 @@
+//! The guards that history shows to be needed, each of which the simulator can take away.
+//!
+//! A guard is one named predicate in the module that owns the rule, and it asks [`Switches`] whether the simulator
+//! has switched it off. Without feature `museum` a `Switches` is an empty value that always answers "no", so that
+//! the product holds neither the test nor the names (a test of the product binary proves it).
+
+macro_rules! switches {
+    ($($(#[$doc:meta])* $name:ident = $id:literal, $key:literal;)*) => {
+        /// One guard that can be switched off.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Switch { $($(#[$doc])* $name,)* }
+
+        #[cfg(feature = "museum")]
+        impl Switch {
+            /// Every switch: id in the bug museum, name, and the switch itself.
+            pub const ALL: &'static [(&'static str, &'static str, Switch)] = &[$(($id, $key, Switch::$name),)*];
+        }
+    };
+}
+
+switches! {
+    /// The clean-shutdown marker is removed after the logs are loaded instead of before (KAFKA-10471).
+    MarkerDeleteLate = "C1", "marker-delete-late";
+    /// The recovery point is advanced before the flush that would justify it (KAFKA-10101).
+    RecoveryPointEager = "C2", "recovery-point-eager";
+    /// Checkpoint files are replaced without a sync of file and directory (KAFKA-16541, KAFKA-9892).
+    CheckpointNoFsync = "C3", "ckpt-no-fsync";
+    /// Appends go on after an I/O error, and a failed sync is simply tried again (KAFKA-10778).
+    IgnoreIoError = "C4", "ignore-eio";
+    /// The log end is advanced only after the index write, which may fail (KAFKA-7866).
+    LogEndAfterIndex = "C5", "leo-after-index";
+    /// Indexes found on disk after an unclean stop are trusted instead of rebuilt.
+    TrustIndex = "C6", "trust-index";
+    /// Recovery believes batch lengths and does not check CRCs.
+    NoCrcRecovery = "C7", "no-crc-recovery";
+    /// Acknowledged bytes may still be in a buffer of the process.
+    UserBuffer = "C12", "user-buffer";
+}
+
+/// Which guards are off. Part of the `Settings` of each module that has guards.
+#[cfg(feature = "museum")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches(u64);
+
+#[cfg(feature = "museum")]
+impl Switches {
+    /// All guards on, but this one off too.
+    pub fn with(self, switch: Switch) -> Self {
+        Self(self.0 | 1 << switch as u8)
+    }
+
+    /// Whether the guard is off.
+    pub fn off(self, switch: Switch) -> bool {
+        self.0 & (1 << switch as u8) != 0
+    }
+}
+
+/// Which guards are off: none, in a build for production.
+#[cfg(not(feature = "museum"))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches;
+
+#[cfg(not(feature = "museum"))]
+impl Switches {
+    /// Whether the guard is off: never, in a build for production.
+    #[inline(always)]
+    pub const fn off(self, _switch: Switch) -> bool {
+        false
+    }
+}

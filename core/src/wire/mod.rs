@@ -1,0 +1,14 @@
+//! Kafka's protocol and nothing but: frames, headers, the table of API keys, and the messages themselves.
+//!
+//! Ordinary messages come from a generated codec crate, which is named here and nowhere else. What is hot or odd is
+//! written by hand: the frame reader and header peek, ApiVersions, Produce and Fetch.
+
+/// The generated messages, one struct per request, response and part of one.
+pub mod messages {
+    pub use kafka_wire::*;
+}
+
+/// The primitives of Kafka's encoding, with limits on what is read.
+pub mod codec {
+    pub use kafka_wire_core::*;
+}
