@@ -66,14 +66,14 @@ impl Default for Settings {
 
 /// Responses on a connection are ordered, so that a long poll would hold up what comes behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Purpose {
+enum Purpose {
     General,
     Fetch,
 }
 
 /// Whom to connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Peer {
+enum Peer {
     Broker(BrokerId),
     /// By its index in the settings.
     Bootstrap(usize),
@@ -119,7 +119,7 @@ impl<E: Env> Clone for Client<E> {
 }
 
 /// A connection that can be used now, or why there is none.
-pub(super) enum Link {
+enum Link {
     Ready(Arc<Connection>, Arc<Offered>),
     Opening,
     /// The last one failed; the next is made no earlier than this.
@@ -129,16 +129,16 @@ pub(super) enum Link {
 }
 
 /// A partition's leader, connected.
-pub(super) struct Leader {
-    pub(super) broker: BrokerId,
-    pub(super) topic_id: TopicId,
-    pub(super) epoch: LeaderEpoch,
-    pub(super) connection: Arc<Connection>,
-    pub(super) offered: Arc<Offered>,
+struct Leader {
+    broker: BrokerId,
+    topic_id: TopicId,
+    epoch: LeaderEpoch,
+    connection: Arc<Connection>,
+    offered: Arc<Offered>,
 }
 
 /// The way to a partition's leader.
-pub(super) enum Route {
+enum Route {
     Ready(Leader),
     /// Wait for [`Client::changed`], at most until the given time.
     Wait(Option<Instant>),
@@ -180,26 +180,26 @@ impl<E: Env> Client<E> {
         self.shared.lock().metadata.clone()
     }
 
-    pub(super) fn env(&self) -> &E {
+    fn env(&self) -> &E {
         &self.shared.env
     }
 
-    pub(super) fn now(&self) -> Instant {
+    fn now(&self) -> Instant {
         self.shared.env.clock().now()
     }
 
     /// Fires when a connection became ready or closed, or metadata came.
-    pub(super) fn changed(&self) -> &Notify {
+    fn changed(&self) -> &Notify {
         &self.shared.changed
     }
 
     /// Asks for news of a topic, in the background.
-    pub(super) fn want_metadata(&self, topic: &str) {
+    fn want_metadata(&self, topic: &str) {
         self.shared.want(&mut self.shared.lock(), topic);
     }
 
     /// Takes in a hint at a partition's leader, or asks for metadata when it says nothing new.
-    pub(super) fn leader_moved(
+    fn leader_moved(
         &self,
         topic: &str,
         partition: i32,
@@ -214,7 +214,7 @@ impl<E: Env> Client<E> {
     }
 
     /// The way to a partition's leader; begins to connect or asks for metadata when it is not open.
-    pub(super) fn route(&self, purpose: Purpose, topic: &str, partition: i32, now: Instant) -> Route {
+    fn route(&self, purpose: Purpose, topic: &str, partition: i32, now: Instant) -> Route {
         let mut state = self.shared.lock();
         let known = state.metadata.leadership(topic, partition);
         let Some((topic_id, leadership)) = known else {
@@ -244,7 +244,7 @@ impl<E: Env> Client<E> {
     }
 
     /// Waits for the way to a partition's leader.
-    pub(super) async fn routed(
+    async fn routed(
         &self,
         purpose: Purpose,
         topic: &str,
@@ -271,18 +271,18 @@ impl<E: Env> Client<E> {
     }
 
     /// Waits for `wait`, or less when the deadline comes before.
-    pub(super) async fn pause(&self, failures: u32, deadline: Instant) {
+    async fn pause(&self, failures: u32, deadline: Instant) {
         let wait = self.settings().retry_backoff.after(failures, self.env().random_u64());
         self.env().clock().sleep_until((self.now() + wait).min(deadline)).await;
     }
 
     /// A connection to the controller, or to any broker while none is known.
-    pub(super) async fn any_connection(&self, deadline: Instant) -> Result<Arc<Connection>, RequestError> {
+    async fn any_connection(&self, deadline: Instant) -> Result<Arc<Connection>, RequestError> {
         refresh::any_connection(&self.shared, deadline).await
     }
 
     /// Takes in metadata, and returns what is known then.
-    pub(super) fn take_in(&self, response: &MetadataResponse) -> Metadata {
+    fn take_in(&self, response: &MetadataResponse) -> Metadata {
         let mut state = self.shared.lock();
         state.metadata.update(response);
         let metadata = state.metadata.clone();
