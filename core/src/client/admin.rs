@@ -17,7 +17,7 @@ use crate::wire::messages::delete_topics_request::DeleteTopicState;
 use crate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use crate::wire::messages::{
     CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest,
+    ListOffsetsRequest, MetadataRequest, RequestResponsePair,
 };
 
 /// Why an administrative request failed.
@@ -191,14 +191,16 @@ impl<E: Env> Client<E> {
         (of_topic.name, of_topic.partitions) = (StrBytes::from(topic), vec![wanted]);
         let mut request = DeleteRecordsRequest::default();
         (request.topics, request.timeout_ms) = (vec![of_topic], millis(self.settings().request_timeout));
-        let deadline = self.deadline();
-        self.at_leader(topic, partition, deadline, async |connection, _| {
-            let response = connection.call(&request, deadline).await?;
-            let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
-            let result = partitions.next().ok_or(AdminError::Incomplete)?;
-            check(result.error_code, None)?;
-            Ok(Offset(result.low_watermark))
-        })
+        self.ask_leader(
+            (topic, partition),
+            |_, _| request.clone(),
+            |response| {
+                let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+                let result = partitions.next().ok_or(AdminError::Incomplete)?;
+                check(result.error_code, None)?;
+                Ok(Offset(result.low_watermark))
+            },
+        )
         .await
     }
 
@@ -220,17 +222,18 @@ impl<E: Env> Client<E> {
             OffsetSpec::MaxTimestamp => -3,
             OffsetSpec::At(timestamp) => timestamp.0,
         };
-        let deadline = self.deadline();
-        self.at_leader(topic, partition, deadline, async |connection, epoch| {
+        let request = |version: i16, epoch: LeaderEpoch| {
             let mut wanted = wanted.clone();
-            if connection.version::<ListOffsetsRequest>()? >= 4 {
+            if version >= 4 {
                 wanted.current_leader_epoch = epoch.0;
             }
             let mut of_topic = ListOffsetsTopic::default();
             (of_topic.name, of_topic.partitions) = (StrBytes::from(topic), vec![wanted]);
             let mut request = ListOffsetsRequest::default();
             (request.replica_id, request.topics) = (-1, vec![of_topic]);
-            let response = connection.call(&request, deadline).await?;
+            request
+        };
+        self.ask_leader((topic, partition), request, |response| {
             let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
             let result = partitions.next().ok_or(AdminError::Incomplete)?;
             check(result.error_code, None)?;
@@ -272,18 +275,21 @@ impl<E: Env> Client<E> {
         Ok((ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)))
     }
 
-    /// Asks a partition's leader until it answers, the deadline comes or trying again is no use.
-    async fn at_leader<T>(
+    /// Asks a partition's leader until it answers, the request timeout is over or trying again is no use. `request`
+    /// is told the version that both sides speak and the leader's epoch.
+    async fn ask_leader<M: RequestResponsePair, T>(
         &self,
-        topic: &str,
-        partition: i32,
-        deadline: Instant,
-        ask: impl AsyncFn(&super::connection::Connection, LeaderEpoch) -> Result<T, AdminError>,
+        (topic, partition): (&str, i32),
+        request: impl Fn(i16, LeaderEpoch) -> M,
+        read: impl Fn(&M::Response) -> Result<T, AdminError>,
     ) -> Result<T, AdminError> {
+        let deadline = self.deadline();
         let mut failures = 0;
         loop {
             let leader = self.routed(Purpose::General, topic, partition, deadline).await?;
-            let error = match ask(&leader.connection, leader.epoch).await {
+            let message = request(leader.connection.version::<M>()?, leader.epoch);
+            let answer = leader.connection.call(&message, deadline).await.map_err(AdminError::from);
+            let error = match answer.and_then(|response| read(&response)) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
