@@ -63,6 +63,7 @@ pub(super) struct Partition {
 pub(super) struct State {
     pub(super) partitions: Vec<Partition>,
     pub(super) faults: Faults,
+    pub(super) produce_requests: usize,
     next_producer_id: i64,
 }
 
@@ -89,8 +90,12 @@ impl FakeCluster {
             end: 0,
             producers: BTreeMap::new(),
         };
-        let state =
-            State { partitions: (0..partitions).map(partition).collect(), faults, next_producer_id: 100 };
+        let state = State {
+            partitions: (0..partitions).map(partition).collect(),
+            faults,
+            produce_requests: 0,
+            next_producer_id: 100,
+        };
         let this = Self { env: env.clone(), state: Arc::new(Mutex::new(state)), tasks: Arc::default() };
         for broker in 0..BROKERS {
             let mut listener = env.net().listen(&format!("broker{broker}:1")).await.expect("free");
@@ -184,6 +189,7 @@ impl FakeCluster {
     fn produce(&self, broker: i32, id: i32, version: i16, body: &Bytes) -> Answer {
         let request = ProduceRequest::decode(body, version).expect("decodes");
         let mut state = self.state.lock().expect("not poisoned");
+        state.produce_requests += 1;
         let mut chance = self.env.random_u64() % 100;
         let mut strikes = |percent: u64| {
             let strikes = chance < percent;
