@@ -311,10 +311,9 @@ impl Partition {
         let limits = ProduceLimits { message_bytes_max: 1_000, produce_version: 13 };
         let batch = check_produced(records, &limits).map_err(|rejection| rejection.code())?;
         let header = *batch.header();
-        if header.is_idempotent() {
-            if let Some(base_offset) = self.duplicate(&header)? {
-                return Ok(base_offset);
-            }
+        let duplicate = if header.is_idempotent() { self.duplicate(&header)? } else { None };
+        if let Some(base_offset) = duplicate {
+            return Ok(base_offset);
         }
         let base_offset = self.end;
         let mut bytes = BytesMut::from(&batch.bytes()[..]);
