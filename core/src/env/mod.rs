@@ -12,6 +12,8 @@ mod clock;
 pub mod contract;
 mod disk;
 mod net;
+#[cfg(any(test, feature = "contract", feature = "shuttle"))]
+pub mod one_node;
 mod task;
 
 pub use clock::Clock;
