@@ -199,4 +199,19 @@ impl Batch {
         prefix[12..].copy_from_slice(&leader_epoch.0.to_be_bytes());
         prefix
     }
+
+    /// A copy as a topic with `message.timestamp.type=LogAppendTime` stores it: attribute bit 3 is set, the maximum
+    /// timestamp is the broker's, and the checksum is computed again. Readers take the maximum timestamp for every
+    /// record (KIP-32), so the records themselves stay as they are.
+    pub fn stamped(&self, now: Timestamp) -> Self {
+        let mut bytes = self.bytes.to_vec();
+        let mut header = self.header;
+        header.attributes |= LOG_APPEND_TIME;
+        header.max_timestamp = now;
+        bytes[21..23].copy_from_slice(&header.attributes.to_be_bytes());
+        bytes[35..43].copy_from_slice(&now.0.to_be_bytes());
+        header.crc = crc32c(&bytes[CRC_START..]);
+        bytes[17..21].copy_from_slice(&header.crc.to_be_bytes());
+        Self { header, bytes: bytes.into() }
+    }
 }
