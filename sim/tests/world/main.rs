@@ -1,5 +1,6 @@
 //! What the simulated world does to the nodes in it.
 
+mod contract;
 mod determinism;
 mod disk;
 mod lifecycle;
