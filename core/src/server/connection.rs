@@ -94,7 +94,12 @@ pub(super) struct Connection<E: Env> {
 }
 
 impl<E: Env> Connection<E> {
-    pub(super) fn new(shared: Arc<Shared<E>>, stream: Socket<E>, peer: String, busy: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared<E>>,
+        stream: Socket<E>,
+        peer: String,
+        busy: Arc<AtomicBool>,
+    ) -> Self {
         let (reader, writer) = stream.split();
         let incoming = Incoming::new(reader, shared.settings.request_bytes_max, shared.budget.clone());
         let now = shared.services.env.clock().now();

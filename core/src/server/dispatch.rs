@@ -8,6 +8,7 @@ use super::response::Outgoing;
 use crate::api::{self, Services};
 use crate::env::{Disk, Env};
 use crate::sync::Arc;
+use crate::wire::api::api_versions::encode_unsupported_version;
 use crate::wire::api_key::ApiKey;
 use crate::wire::codec::{DecodeError, EncodeError};
 use crate::wire::header;
@@ -106,8 +107,33 @@ impl Request {
 
     /// The refusal of a response that its version cannot express.
     pub fn inexpressible(&self, cause: &EncodeError) -> Refusal {
-        Refusal::Response { key: self.header.api_key.name(), version: self.version(), cause: cause.to_string() }
+        Refusal::Response {
+            key: self.header.api_key.name(),
+            version: self.version(),
+            cause: cause.to_string(),
+        }
     }
+}
+
+/// What the first bytes of a frame ask for.
+enum Route {
+    Handler(Request),
+    /// ApiVersions in a version that is not known (KIP-511).
+    UnsupportedApiVersions(i32),
+}
+
+fn route(frame: &Bytes) -> Result<Route, Refusal> {
+    let unreadable = |cause: DecodeError| Refusal::Header(cause.to_string());
+    let peeked = header::peek(frame).map_err(unreadable)?;
+    let key = ApiKey::from_code(peeked.api_key).ok_or(Refusal::Key(peeked.api_key))?;
+    if !key.serves(peeked.api_version) {
+        if key == ApiKey::ApiVersions {
+            return Ok(Route::UnsupportedApiVersions(peeked.correlation_id));
+        }
+        return Err(Refusal::Version { key: key.name(), version: peeked.api_version });
+    }
+    let (header, body) = header::decode(frame, key).map_err(unreadable)?;
+    Ok(Route::Handler(Request { header, body }))
 }
 
 /// Handles one request; its response, if it is there at once, is appended to `outgoing`.
@@ -116,15 +142,18 @@ pub async fn handle<E: Env>(
     frame: Bytes,
     outgoing: &mut Outgoing<File<E>>,
 ) -> Handled<File<E>> {
-    let request = match route(frame) {
-        Ok(Some(request)) => request,
-        Ok(None) => return Handled::Refused(Refusal::Header("unreachable".into())),
+    let request = match route(&frame) {
+        Ok(Route::Handler(request)) => request,
+        Ok(Route::UnsupportedApiVersions(correlation_id)) => {
+            encode_unsupported_version(correlation_id, outgoing.inline());
+            return Handled::Done;
+        }
         Err(refusal) => return Handled::Refused(refusal),
     };
+    // Its bytes are the request's from here on, and go when the handler drops them.
+    drop(frame);
     let handled = match request.header.api_key {
-        ApiKey::Produce => return api::produce::handle(services, request, outgoing).await,
-        ApiKey::Fetch => return api::fetch::handle(services, request, outgoing).await,
-        ApiKey::ApiVersions => api::api_versions::handle(services, &request, outgoing.inline()),
+        ApiKey::ApiVersions => api::api_versions::handle(&request, outgoing.inline()),
         // The rest is rare; boxed, so that its states do not enlarge every connection.
         _ => Box::pin(api::handle_rare(services, &request, outgoing.inline())).await,
     };

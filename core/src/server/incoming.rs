@@ -125,7 +125,9 @@ impl<R: StreamReader> Incoming<R> {
         let there = self.buffer.len();
         let wanted = match self.frame_bytes() {
             // A charged frame doubles its buffer as its bytes arrive; what only claims to come gets no room.
-            Some(frame_bytes) if self.charge.is_some() => (frame_bytes - there).min(there.max(self.read_bytes)),
+            Some(frame_bytes) if self.charge.is_some() => {
+                (frame_bytes - there).min(there.max(self.read_bytes))
+            }
             Some(frame_bytes) => frame_bytes.saturating_sub(there).min(self.read_bytes),
             None => READ_MIN / 4,
         };

@@ -7,6 +7,8 @@
 mod complaints;
 mod connection;
 pub mod dispatch;
+mod incoming;
+pub mod line;
 pub mod memory;
 pub mod response;
 
@@ -87,7 +89,8 @@ impl<E: Env> Server<E> {
             closing: AtomicBool::new(false),
         });
         let connections = Arc::new(Mutex::new(Vec::new()));
-        let accepting = env.spawn(Lane::Data, "accept", accept(Arc::clone(&shared), listener, Arc::clone(&connections)));
+        let accepting =
+            env.spawn(Lane::Data, "accept", accept(Arc::clone(&shared), listener, Arc::clone(&connections)));
         Ok(Self { shared, port, accepting, connections })
     }
 
