@@ -14,6 +14,8 @@ mod disk;
 #[cfg(any(test, feature = "contract"))]
 pub mod memory;
 mod net;
+#[cfg(any(test, feature = "contract", feature = "shuttle"))]
+pub mod one_node;
 mod task;
 
 pub use clock::Clock;
