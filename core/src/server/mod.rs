@@ -11,6 +11,8 @@ mod incoming;
 pub mod line;
 pub mod memory;
 pub mod response;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

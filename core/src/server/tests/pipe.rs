@@ -34,6 +34,13 @@ type Shared = Arc<Mutex<Pipe>>;
 
 pub(crate) struct Reader(Shared);
 
+impl Reader {
+    /// In how many calls of `write` the bytes of this direction came.
+    pub(crate) fn writes(&self) -> usize {
+        self.0.lock().unwrap().writes
+    }
+}
+
 impl Drop for Reader {
     fn drop(&mut self) {
         let mut pipe = self.0.lock().unwrap();
@@ -65,13 +72,6 @@ impl StreamReader for Reader {
 }
 
 pub(crate) struct Writer<F>(Shared, PhantomData<fn() -> F>);
-
-impl<F> Writer<F> {
-    /// How many calls of `write` there were.
-    pub(crate) fn writes(&self) -> usize {
-        self.0.lock().unwrap().writes
-    }
-}
 
 impl<F> Drop for Writer<F> {
     fn drop(&mut self) {
