@@ -1,0 +1,42 @@
+//! What an error of the broker's parts is called in Kafka's protocol. Each error has one code, and every error has one:
+//! the matches name all variants, so that a new one does not compile before it has been thought about.
+
+use crate::error::ErrorCode;
+use crate::partition::{AppendError, LeadershipError, ReadError};
+use crate::replica::producers::ProducerError;
+
+/// Of an append.
+pub fn append(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::Leadership(error) => leadership(error),
+        AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        AppendError::Producer(error) => producer(error),
+        AppendError::Storage(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// Of a read or a lookup.
+pub fn read(error: &ReadError) -> ErrorCode {
+    match error {
+        ReadError::Leadership(error) => leadership(error),
+        ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        ReadError::Storage(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// Of the question whether this broker leads.
+pub fn leadership(error: &LeadershipError) -> ErrorCode {
+    match error {
+        LeadershipError::NotLeader => ErrorCode::NotLeaderOrFollower,
+        LeadershipError::Fenced { .. } => ErrorCode::FencedLeaderEpoch,
+        LeadershipError::Unknown { .. } => ErrorCode::UnknownLeaderEpoch,
+    }
+}
+
+/// Of what an idempotent producer sent.
+pub fn producer(error: &ProducerError) -> ErrorCode {
+    match error {
+        ProducerError::Fenced { .. } => ErrorCode::InvalidProducerEpoch,
+        ProducerError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+    }
+}
