@@ -115,7 +115,7 @@ impl<E: Env> Partition<E> {
         let stamped;
         let batch = match stamps {
             true => {
-                stamped = batch.stamped(now);
+                stamped = batch.with_log_append_time(now);
                 &stamped
             }
             false => batch,

@@ -6,7 +6,7 @@
 //! base sequence i32 @53, record count i32 @57, records @61.
 //! Base offset and leader epoch lie outside the CRC, so that a leader assigns them without a new checksum.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use crate::time::Timestamp;
@@ -200,18 +200,16 @@ impl Batch {
         prefix
     }
 
-    /// A copy as a topic with `message.timestamp.type=LogAppendTime` stores it: attribute bit 3 is set, the maximum
-    /// timestamp is the broker's, and the checksum is computed again. Readers take the maximum timestamp for every
-    /// record (KIP-32), so the records themselves stay as they are.
-    pub fn stamped(&self, now: Timestamp) -> Self {
-        let mut bytes = self.bytes.to_vec();
-        let mut header = self.header;
-        header.attributes |= LOG_APPEND_TIME;
-        header.max_timestamp = now;
-        bytes[21..23].copy_from_slice(&header.attributes.to_be_bytes());
-        bytes[35..43].copy_from_slice(&now.0.to_be_bytes());
-        header.crc = crc32c(&bytes[CRC_START..]);
-        bytes[17..21].copy_from_slice(&header.crc.to_be_bytes());
-        Self { header, bytes: bytes.into() }
+    /// A copy whose records carry the time of their append, for topics with `message.timestamp.type=LogAppendTime`:
+    /// the attribute is set, the maximum timestamp is that time, and the checksum is made anew (KIP-32).
+    pub fn with_log_append_time(&self, append_time: Timestamp) -> Self {
+        let mut bytes = BytesMut::from(&self.bytes[..]);
+        let attributes = self.header.attributes | LOG_APPEND_TIME;
+        bytes[21..23].copy_from_slice(&attributes.to_be_bytes());
+        bytes[35..43].copy_from_slice(&append_time.0.to_be_bytes());
+        let crc = crc32c(&bytes[CRC_START..]);
+        bytes[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_be_bytes());
+        let header = BatchHeader { attributes, max_timestamp: append_time, crc, ..self.header };
+        Self { header, bytes: bytes.freeze() }
     }
 }
