@@ -2,7 +2,7 @@
 //! the matches name all variants, so that a new one does not compile before it has been thought about.
 
 use crate::error::ErrorCode;
-use crate::partition::{AppendError, LeadershipError, ReadError};
+use crate::partition::{AppendError, DeleteRecordsError, LeadershipError, LookupError, ReadError};
 use crate::replica::producers::ProducerError;
 
 /// Of an append.
@@ -38,5 +38,23 @@ pub fn producer(error: &ProducerError) -> ErrorCode {
     match error {
         ProducerError::Fenced { .. } => ErrorCode::InvalidProducerEpoch,
         ProducerError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+    }
+}
+
+/// Of a lookup by time or epoch.
+pub fn lookup(error: &LookupError) -> ErrorCode {
+    match error {
+        LookupError::Leadership(error) => leadership(error),
+        LookupError::NotAvailable { .. } => ErrorCode::OffsetNotAvailable,
+        LookupError::Storage(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// Of a deletion of records.
+pub fn delete_records(error: &DeleteRecordsError) -> ErrorCode {
+    match error {
+        DeleteRecordsError::Leadership(error) => leadership(error),
+        DeleteRecordsError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        DeleteRecordsError::Storage(_) => ErrorCode::KafkaStorageError,
     }
 }

@@ -103,7 +103,7 @@ impl<E: Env> Connection<E> {
         let (reader, writer) = stream.split();
         let incoming = Incoming::new(reader, shared.settings.request_bytes_max, shared.budget.clone());
         let now = shared.services.env.clock().now();
-        let idle_max = shared.settings.idle_max;
+        let idle_max = shared.settings.idle_max.unwrap_or(Duration::MAX);
         let patience = Patience { idle_max, last_moved: now, bytes: 0, last_look: (now, 0) };
         Self { shared, incoming, writer, line: Line::default(), patience, peer, busy }
     }

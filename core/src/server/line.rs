@@ -121,3 +121,97 @@ impl<F> Line<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    type Sender = oneshot::Sender<&'static str>;
+
+    fn text(text: &str) -> Outgoing<()> {
+        let mut outgoing = Outgoing::default();
+        outgoing.inline().extend_from_slice(text.as_bytes());
+        outgoing
+    }
+
+    fn done(line: &mut Line<()>, answer: &str) {
+        let mut outgoing = line.next_response();
+        outgoing.inline().extend_from_slice(answer.as_bytes());
+        line.done(outgoing, Charge::default());
+    }
+
+    fn waits(line: &mut Line<()>) -> Sender {
+        let (sender, receiver) = oneshot::channel();
+        let outgoing = line.next_response();
+        let pending = Box::pin(async move { text(receiver.await.expect("the test answers")) });
+        line.waits(outgoing, pending, Charge::default());
+        sender
+    }
+
+    /// What can be sent now.
+    fn ready(line: &mut Line<()>) -> String {
+        let _ = pin!(line.advance()).poll(&mut Context::from_waker(Waker::noop()));
+        let ready = std::mem::take(line.ready()).inline().split();
+        String::from_utf8(ready.to_vec()).expect("text")
+    }
+
+    #[test]
+    fn answers_leave_in_the_order_of_requests_whatever_is_ready_first() {
+        let mut line = Line::default();
+        done(&mut line, "a");
+        let b = waits(&mut line);
+        done(&mut line, "c");
+        let d = waits(&mut line);
+        done(&mut line, "e");
+        assert_eq!(ready(&mut line), "a");
+        d.send("d").expect("it waits");
+        assert_eq!(ready(&mut line), "");
+        b.send("b").expect("it waits");
+        assert_eq!(ready(&mut line), "bcde");
+        assert!(!line.is_waiting());
+        done(&mut line, "f");
+        assert_eq!(ready(&mut line), "f");
+    }
+
+    /// acks=0 has no answer, and takes no place behind one that waits.
+    #[test]
+    fn a_request_without_an_answer_leaves_no_trace() {
+        let mut line = Line::default();
+        done(&mut line, "");
+        assert!(line.ready().is_empty());
+        let a = waits(&mut line);
+        done(&mut line, "");
+        done(&mut line, "b");
+        a.send("a").expect("it waits");
+        assert_eq!(ready(&mut line), "ab");
+    }
+
+    /// Limit: `PLACES_MAX` requests behind one that waits.
+    #[test]
+    fn the_line_behind_a_request_that_waits_is_bounded() {
+        let mut line = Line::default();
+        let _first = waits(&mut line);
+        for _ in 1..PLACES_MAX {
+            assert!(line.has_room());
+            done(&mut line, "x");
+        }
+        assert!(!line.has_room());
+    }
+
+    /// Limit: `UNSENT_MAX` bytes.
+    #[test]
+    fn the_bytes_behind_a_request_that_waits_are_bounded() {
+        let mut line = Line::default();
+        let first = waits(&mut line);
+        done(&mut line, &"x".repeat(UNSENT_MAX));
+        assert!(!line.has_room());
+        first.send("").expect("it waits");
+        assert_eq!(ready(&mut line).len(), UNSENT_MAX);
+        assert!(line.has_room());
+    }
+}

@@ -33,8 +33,8 @@ pub struct Settings {
     pub request_bytes_max: usize,
     /// `queued.max.request.bytes`: what requests may hold in sum; `None` for no limit.
     pub queued_request_bytes_max: Option<u64>,
-    /// `connections.max.idle.ms`.
-    pub idle_max: Duration,
+    /// `connections.max.idle.ms`; `None` for never.
+    pub idle_max: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -43,7 +43,7 @@ impl Default for Settings {
         Self {
             request_bytes_max: 100 << 20,
             queued_request_bytes_max: None,
-            idle_max: Duration::from_secs(600),
+            idle_max: Some(Duration::from_secs(600)),
         }
     }
 }
