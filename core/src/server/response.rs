@@ -8,7 +8,6 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 
 use crate::env::{FileSlice, StreamWriter};
-use crate::wire::api::fetch::Slice;
 
 /// Responses in the order of their requests, ready to be sent.
 #[derive(Debug)]
@@ -92,12 +91,6 @@ impl<F> Outgoing<F> {
             writer.send_file(&slice, more).await?;
         }
         if inline.is_empty() { Ok(()) } else { writer.write(inline, false).await }
-    }
-}
-
-impl<F> Slice for FileSlice<F> {
-    fn len_bytes(&self) -> usize {
-        self.len as usize
     }
 }
 
