@@ -130,7 +130,7 @@ mod tests {
     fn slice(position: u64, len: u32) -> FileSlice<MemoryFile> {
         const SITE: Site = Site::new("test");
         let disk = MemoryDisk::new(1);
-        let file = disk.create(SITE, "f".as_ref()).expect("an empty disk takes a file");
+        let file = disk.create(SITE, "/f".as_ref()).expect("an empty disk takes a file");
         file.truncate(SITE, 100).expect("a healthy disk");
         FileSlice { file, position, len }
     }
