@@ -3,7 +3,6 @@
 //! Topics and this broker; both from the one table of `config`. A null or empty list of keys stands for all. Not
 //! implemented: dynamic broker configuration, loggers, client metrics and groups, which are INVALID_REQUEST.
 
-use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 
@@ -61,7 +60,7 @@ fn describe<E: Env>(
     let name = resource.resource_name.as_str();
     match resource.resource_type {
         TOPIC => {
-            let configs = services.topic_configs(name).map_err(|code| (code, format!("topic {name}: {code}")))?;
+            let configs = services.topic_overrides(name).map_err(|code| (code, format!("topic {name}: {code}")))?;
             Ok(services.config.describe_topic(&configs))
         }
         // The empty name stands for what was altered for all brokers, of which there is nothing.
@@ -103,5 +102,3 @@ fn tell(entry: ConfigEntry, version: i16, asked: &DescribeConfigsRequest) -> Des
     told
 }
 
-/// The overrides of a topic, by key.
-pub(super) type Overrides = BTreeMap<String, String>;
