@@ -167,7 +167,11 @@ impl FetchSessions {
     ///
     /// # Errors
     /// See [`SessionError`].
-    pub fn begin(&mut self, request: Request, now: Instant) -> Result<(Context, Vec<FetchPartition>), SessionError> {
+    pub fn begin(
+        &mut self,
+        request: Request,
+        now: Instant,
+    ) -> Result<(Context, Vec<FetchPartition>), SessionError> {
         if request.epoch == FINAL_EPOCH || request.epoch == INITIAL_EPOCH {
             if request.session_id != NO_SESSION {
                 self.remove(request.session_id);
@@ -228,7 +232,8 @@ impl FetchSessions {
                 if session.epoch != *next_epoch {
                     return Err(SessionError::InvalidEpoch);
                 }
-                let include = partitions.iter().zip(answers).map(|(asked, answer)| session.answer(asked, answer));
+                let include =
+                    partitions.iter().zip(answers).map(|(asked, answer)| session.answer(asked, answer));
                 let include = include.collect();
                 Ok(Completed { session_id: *session_id, include: Some(include) })
             }

@@ -89,9 +89,8 @@ impl Purgatory {
         self.next_ticket += 1;
         let open = match &condition {
             Condition::Offsets(offsets) => {
-                let new = |&&(partition, mark, offset): &&_| {
-                    self.offsets.insert((partition, mark, offset, ticket))
-                };
+                let new =
+                    |&&(partition, mark, offset): &&_| self.offsets.insert((partition, mark, offset, ticket));
                 offsets.iter().filter(new).count() as u64
             }
             Condition::Bytes { seen, missing } => {

@@ -100,12 +100,17 @@ impl Session {
 
     /// The partitions in their order of reading.
     pub(super) fn partitions(&self) -> Vec<FetchPartition> {
-        self.order.values().filter_map(|key| self.partitions.get(key)).map(|known| known.asked.clone()).collect()
+        self.order
+            .values()
+            .filter_map(|key| self.partitions.get(key))
+            .map(|known| known.asked.clone())
+            .collect()
     }
 
     /// How many partitions of the request are new to the session.
     pub(super) fn added_by(&self, request: &Request) -> usize {
-        let known = |asked: &&FetchPartition| self.partitions.contains_key(&(asked.topic.clone(), asked.partition));
+        let known =
+            |asked: &&FetchPartition| self.partitions.contains_key(&(asked.topic.clone(), asked.partition));
         request.partitions.len() - request.partitions.iter().filter(known).count()
     }
 
@@ -148,7 +153,9 @@ impl Session {
         let place = self.next_place;
         self.next_place += 1;
         self.order.insert(place, key.clone());
-        if let Some(before) = self.partitions.insert(key, Remembered { asked, high_watermark, log_start, place }) {
+        if let Some(before) =
+            self.partitions.insert(key, Remembered { asked, high_watermark, log_start, place })
+        {
             self.order.remove(&before.place);
         }
     }

@@ -37,12 +37,7 @@ fn records(high_watermark: i64) -> Answer {
 }
 
 fn error() -> Answer {
-    Answer {
-        high_watermark: Offset(-1),
-        log_start: Offset(-1),
-        has_records: false,
-        is_exceptional: true,
-    }
+    Answer { high_watermark: Offset(-1), log_start: Offset(-1), has_records: false, is_exceptional: true }
 }
 
 fn full(count: i32) -> Request {
@@ -85,7 +80,8 @@ fn a_request_of_initial_epoch_opens_a_session_and_is_answered_in_full() {
     let mut cache = sessions(10, 100);
     let (context, partitions) = cache.begin(full(3), at(0)).unwrap();
     assert_eq!(partitions.len(), 3);
-    let completed = cache.complete(&context, (&partitions, &[quiet(0), error(), records(5)]), at(0), 7).unwrap();
+    let completed =
+        cache.complete(&context, (&partitions, &[quiet(0), error(), records(5)]), at(0), 7).unwrap();
     assert_eq!(completed, Completed { session_id: 8, include: None });
     assert_eq!((cache.len(), cache.partitions()), (1, 3));
 }
@@ -127,7 +123,10 @@ fn a_repeated_or_skipped_epoch_is_refused_and_the_session_stays() {
     let id = open(&mut cache, 1, at(0));
     assert_eq!(cache.begin(incremental(id, 2), at(0)).unwrap_err(), SessionError::InvalidEpoch);
     assert_eq!(round(&mut cache, incremental(id, 1), |_| records(11)), [0]);
-    assert_eq!(cache.begin(incremental(id, 1), at(0)).unwrap_err().code(), ErrorCode::InvalidFetchSessionEpoch);
+    assert_eq!(
+        cache.begin(incremental(id, 1), at(0)).unwrap_err().code(),
+        ErrorCode::InvalidFetchSessionEpoch
+    );
 }
 
 #[test]
@@ -332,7 +331,10 @@ fn a_session_larger_than_the_cache_is_not_opened_and_evicts_nobody() {
 fn a_session_that_grows_beyond_the_cache_is_closed() {
     let mut cache = sessions(10, 100);
     let id = open(&mut cache, 90, at(0));
-    let more = Request { partitions: (100..111).map(|partition| asked(partition, 0)).collect(), ..incremental(id, 1) };
+    let more = Request {
+        partitions: (100..111).map(|partition| asked(partition, 0)).collect(),
+        ..incremental(id, 1)
+    };
     assert_eq!(cache.begin(more, at(0)).unwrap_err(), SessionError::NotFound);
     assert_eq!((cache.len(), cache.partitions()), (0, 0));
 }
