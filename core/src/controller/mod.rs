@@ -1,1 +1,4 @@
-//! controller
+//! The controller: decides what becomes of the metadata.
+mod command;
+
+pub use command::*;
