@@ -1,6 +1,7 @@
 //! What an error of the broker's parts is called in Kafka's protocol. Each error has one code, and every error has one:
 //! the matches name all variants, so that a new one does not compile before it has been thought about.
 
+use crate::controller::Rejection;
 use crate::error::ErrorCode;
 use crate::partition::{AppendError, DeleteRecordsError, LeadershipError, LookupError, ReadError};
 use crate::replica::producers::ProducerError;
@@ -56,5 +57,24 @@ pub fn delete_records(error: &DeleteRecordsError) -> ErrorCode {
         DeleteRecordsError::Leadership(error) => leadership(error),
         DeleteRecordsError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         DeleteRecordsError::Storage(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// Of a command that the controller refuses.
+pub fn rejection(rejection: &Rejection) -> ErrorCode {
+    match rejection {
+        Rejection::InvalidTopicName(_) | Rejection::TopicCollides { .. } => ErrorCode::InvalidTopicException,
+        Rejection::TopicExists(_) => ErrorCode::TopicAlreadyExists,
+        Rejection::UnknownTopic(_) => ErrorCode::UnknownTopicOrPartition,
+        Rejection::UnknownTopicId(_) => ErrorCode::UnknownTopicId,
+        Rejection::InvalidPartitions(_) => ErrorCode::InvalidPartitions,
+        Rejection::InvalidReplicationFactor(_) => ErrorCode::InvalidReplicationFactor,
+        Rejection::InvalidReplicaAssignment(_) => ErrorCode::InvalidReplicaAssignment,
+        Rejection::InvalidConfig(_) => ErrorCode::InvalidConfig,
+        Rejection::InvalidRequest(_) => ErrorCode::InvalidRequest,
+        Rejection::PolicyViolation(_) => ErrorCode::PolicyViolation,
+        Rejection::TopicDeletionDisabled => ErrorCode::TopicDeletionDisabled,
+        Rejection::StaleBrokerEpoch { .. } => ErrorCode::StaleBrokerEpoch,
+        Rejection::NotController => ErrorCode::NotController,
     }
 }

@@ -43,9 +43,9 @@ pub(crate) async fn handle<E: Env>(
     request.body = Bytes::new();
     let now = services.env.clock().now();
     let deadline = now + Duration::from_millis(u64::try_from(asked.max_wait_ms).unwrap_or(0));
-    let bytes_max = asked.max_bytes.clamp(0, services.settings.fetch_bytes_max);
-    let bytes_min = u64::try_from(asked.min_bytes.min(bytes_max)).unwrap_or(0);
-    let fetching = Fetching::begin(services, request, &asked, bytes_max as usize);
+    let bytes_max = usize::try_from(asked.max_bytes).unwrap_or(0).min(services.config.fetch_bytes_max);
+    let bytes_min = usize::try_from(asked.min_bytes).unwrap_or(0).min(bytes_max) as u64;
+    let fetching = Fetching::begin(services, request, &asked, bytes_max);
     let fetching = match fetching {
         Ok(fetching) => fetching,
         Err((request, error)) => {
@@ -153,8 +153,9 @@ impl<E: Env> Fetching<E> {
     }
 
     fn read(&self, id: TopicPartition, asked: &FetchPartition, look: &mut Look<File<E>>) -> Read<File<E>> {
-        let Some(partition) = self.services.partition(id) else {
-            return Read::failed(ErrorCode::UnknownTopicOrPartition, None);
+        let partition = match self.services.partition(id.topic_id, id.partition.0) {
+            Ok(partition) => partition,
+            Err(code) => return Read::failed(code, Some(id)),
         };
         // KIP-74: only the first batch of the whole answer may exceed the limits.
         let left = self.bytes_max.saturating_sub(look.bytes as usize);

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use bytes::BytesMut;
 
-use super::services::{address, numbers, offline_replicas};
+use super::services::{address, is_topic_name, numbers, offline_replicas};
 use super::{Services, create_topics, decode, message, operations, respond};
 use crate::env::Env;
 use crate::error::ErrorCode;
@@ -122,10 +122,7 @@ fn named(asked: &MetadataRequest, version: i16) -> Option<Vec<Named>> {
 }
 
 fn missing_code(name: &str) -> ErrorCode {
-    match create_topics::check_name(name) {
-        Ok(()) => ErrorCode::UnknownTopicOrPartition,
-        Err(_) => ErrorCode::InvalidTopicException,
-    }
+    if is_topic_name(name) { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException }
 }
 
 fn brokers(image: &MetadataImage) -> Vec<MetadataResponseBroker> {

@@ -150,9 +150,10 @@ impl<E: Env> Answering<E> {
             let message = "acks must be -1 (all), 0 or 1";
             return Err(Rejection::new(ErrorCode::InvalidRequiredAcks, message));
         }
-        let partition = self.services.partition(id).ok_or_else(|| {
-            Rejection::new(ErrorCode::UnknownTopicOrPartition, "the topic has no such partition here")
-        })?;
+        let partition = self
+            .services
+            .partition(id.topic_id, id.partition.0)
+            .map_err(|code| Rejection::new(code, "the partition cannot be used here"))?;
         let limits = ProduceLimits {
             message_bytes_max: partition.message_bytes_max(),
             produce_version: self.version,

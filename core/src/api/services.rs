@@ -24,7 +24,7 @@ pub struct Services<E: Env> {
     /// The requests that wait for partitions.
     pub parked: Arc<Parked>,
     /// The metadata, and who changes it.
-    pub quorum: Arc<Quorum<E>>,
+    pub quorum: Quorum,
     fetch_sessions: Mutex<FetchSessions>,
 }
 
@@ -34,7 +34,7 @@ impl<E: Env> Services<E> {
         env: E,
         config: Arc<Config>,
         (table, parked): (Arc<Table<E>>, Arc<Parked>),
-        quorum: Arc<Quorum<E>>,
+        quorum: Quorum,
     ) -> Self {
         let sessions =
             fetch_session::Settings { sessions_max: config.fetch_sessions_max, ..Default::default() };
@@ -76,6 +76,12 @@ impl<E: Env> Services<E> {
         image.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         Ok(image.topic_overrides(name).clone())
     }
+}
+
+/// Whether a topic can have this name: its partitions' directories and metrics are named after it in Kafka.
+pub(super) fn is_topic_name(name: &str) -> bool {
+    let is_lawful = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=249).contains(&name.len()) && name != "." && name != ".." && name.chars().all(is_lawful)
 }
 
 /// Where clients reach a broker: host and port.

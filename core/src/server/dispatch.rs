@@ -153,6 +153,8 @@ pub async fn handle<E: Env>(
     // Its bytes are the request's from here on, and go when the handler drops them.
     drop(frame);
     let handled = match request.header.api_key {
+        ApiKey::Produce => return api::produce::handle(services, request, outgoing).await,
+        ApiKey::Fetch => return api::fetch::handle(services, request, outgoing).await,
         ApiKey::ApiVersions => api::api_versions::handle(&request, outgoing.inline()),
         // The rest is rare; boxed, so that its states do not enlarge every connection.
         _ => Box::pin(api::handle_rare(services, &request, outgoing.inline())).await,
