@@ -14,7 +14,8 @@ use jangbu_core::env::{Clock, Env, File, FileSlice, Site};
 use jangbu_core::ids::{LeaderEpoch, Offset, TopicPartition, Uuid};
 use jangbu_core::log::Log;
 use jangbu_core::partition::{
-    Acknowledgement, Acks, Appended, Directory, Isolation, Parked, Partition, ReadError, ReadRequest, Settings,
+    Acknowledgement, Acks, Appended, Directory, Isolation, Parked, Partition, ReadError, ReadRequest,
+    Settings,
 };
 use jangbu_core::purgatory::Wakeup;
 use jangbu_core::record::batch::Batch;
@@ -256,7 +257,10 @@ impl Scene {
                 Acknowledgement::Lost(error) => panic!("{error}"),
             }
         }
-        assert!(self.partition.progress().snapshot().flushed >= appended.end, "acknowledged before it was flushed");
+        assert!(
+            self.partition.progress().snapshot().flushed >= appended.end,
+            "acknowledged before it was flushed"
+        );
         appended
     }
 }

@@ -6,8 +6,8 @@ use crate::ids::{LeaderEpoch, Offset};
 use crate::log;
 use crate::purgatory::Mark;
 use crate::record::batch::Batch;
-use crate::sync::MutexGuard;
 use crate::replica::producers::{Admission, ProducerError};
+use crate::sync::MutexGuard;
 use crate::time::Timestamp;
 
 use super::directory::StorageError;
@@ -41,7 +41,9 @@ pub enum AppendError {
     #[error(transparent)]
     Leadership(#[from] LeadershipError),
     /// Larger than the topic allows (MESSAGE_TOO_LARGE).
-    #[error("the batch has {bytes} bytes but max.message.bytes is {bytes_max}: make smaller batches or raise it")]
+    #[error(
+        "the batch has {bytes} bytes but max.message.bytes is {bytes_max}: make smaller batches or raise it"
+    )]
     TooLarge {
         /// Of the batch.
         bytes: usize,
@@ -49,7 +51,9 @@ pub enum AppendError {
         bytes_max: usize,
     },
     /// Larger than a segment may be (RECORD_LIST_TOO_LARGE).
-    #[error("the batch has {bytes} bytes but segment.bytes is {segment_bytes}: make smaller batches or raise it")]
+    #[error(
+        "the batch has {bytes} bytes but segment.bytes is {segment_bytes}: make smaller batches or raise it"
+    )]
     LargerThanSegment {
         /// Of the batch.
         bytes: usize,
@@ -116,7 +120,14 @@ impl<E: Env> Partition<E> {
             let stamps = core.settings.log.timestamp_type == log::TimestampType::LogAppendTime;
             let log_append_time = if stamps { timestamp } else { Timestamp::NONE };
             let end = last_offset.next();
-            return Ok(Appended { base_offset, end, log_append_time, duplicate: true, log_start, leader_epoch });
+            return Ok(Appended {
+                base_offset,
+                end,
+                log_append_time,
+                duplicate: true,
+                log_start,
+                leader_epoch,
+            });
         }
         let appended = match core.log.append(batch, leader_epoch, now) {
             Ok(appended) => appended,

@@ -68,13 +68,7 @@ impl<E: Env> Partition<E> {
         Some((core.log.begin_flush(), appended_bytes))
     }
 
-    fn end_flush(
-        &self,
-        env: &E,
-        flush: Flush<E::Disk>,
-        appended_bytes: u64,
-        outcome: Result<(), DiskError>,
-    ) {
+    fn end_flush(&self, env: &E, flush: Flush<E::Disk>, appended_bytes: u64, outcome: Result<(), DiskError>) {
         let Ok(mut core) = self.enter() else { return };
         if let Err(error) = outcome {
             self.fail(env, core, &error);

@@ -77,12 +77,7 @@ pub struct Flusher<E: Env> {
 
 impl<E: Env> Flusher<E> {
     /// Flushes those partitions of the table that live in the directory.
-    pub fn new(
-        env: E,
-        directory: Arc<Directory<E::Disk>>,
-        table: Arc<Table<E>>,
-        settings: Settings,
-    ) -> Self {
+    pub fn new(env: E, directory: Arc<Directory<E::Disk>>, table: Arc<Table<E>>, settings: Settings) -> Self {
         Self {
             env,
             directory,
@@ -128,9 +123,8 @@ impl<E: Env> Flusher<E> {
             }
             for (at, duty) in &mut due {
                 if *at <= self.env.clock().now() {
-                    if self.do_duty(*duty).await.is_err() {
-                        return;
-                    }
+                    // A failure ends the loop by the directory's state.
+                    drop(self.do_duty(*duty).await);
                     *at = self.env.clock().now() + self.interval(*duty);
                 }
             }
@@ -193,13 +187,17 @@ impl<E: Env> Flusher<E> {
             Duty::Retention => {
                 for partition in self.partitions() {
                     self.env.checkpoint().await;
-                    partition.retain(&self.env, self.env.clock().wall())?;
+                    drop(partition.retain(&self.env, self.env.clock().wall()));
                 }
-                return Ok(());
+                return self.directory.check();
             }
             Duty::LogStarts => log_dir.write_log_starts(&self.offsets(|of| of.log_start)).await,
-            Duty::HighWatermarks => log_dir.write_high_watermarks(&self.offsets(|of| of.high_watermark)).await,
-            Duty::RecoveryPoints => log_dir.write_recovery_points(&self.offsets(|of| of.recovery_point)).await,
+            Duty::HighWatermarks => {
+                log_dir.write_high_watermarks(&self.offsets(|of| of.high_watermark)).await
+            }
+            Duty::RecoveryPoints => {
+                log_dir.write_recovery_points(&self.offsets(|of| of.recovery_point)).await
+            }
         };
         written.map_err(|error| self.directory.fail(&self.env, &error))
     }
@@ -209,7 +207,9 @@ impl<E: Env> Flusher<E> {
         let hosted = self.partitions();
         let noted = self.directory.noted();
         let noted = noted.iter().map(|(id, of)| (*id, choose(of)));
-        noted.chain(hosted.iter().map(|partition| (partition.id(), choose(&partition.checkpointed())))).collect()
+        noted
+            .chain(hosted.iter().map(|partition| (partition.id(), choose(&partition.checkpointed()))))
+            .collect()
     }
 
     fn partitions(&self) -> Vec<Arc<Partition<E>>> {

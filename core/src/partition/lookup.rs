@@ -186,7 +186,8 @@ impl<E: Env> Partition<E> {
             return Err(self.unreadable(&"an empty slice where a batch was found"));
         };
         let mut bytes = vec![0; *len as usize];
-        let read = file.read_at(LOOKUP_READ, &mut bytes, *position).map_err(|error| self.unreadable(&error))?;
+        let read =
+            file.read_at(LOOKUP_READ, &mut bytes, *position).map_err(|error| self.unreadable(&error))?;
         bytes.truncate(read);
         Batch::split_from(&mut bytes.into()).map_err(|error| self.unreadable(&error))
     }

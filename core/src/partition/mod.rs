@@ -42,3 +42,6 @@ pub const SITES: &[Site] = &[LOOKUP_READ];
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("a panic inside a critical section ends the node")
 }
+
+#[cfg(test)]
+mod tests;

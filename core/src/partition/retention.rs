@@ -67,12 +67,7 @@ impl<E: Env> Partition<E> {
         Ok(())
     }
 
-    fn start_moved(
-        &self,
-        env: &E,
-        mut core: MutexGuard<'_, Core<E::Disk>>,
-        before: Offset,
-    ) -> Offset {
+    fn start_moved(&self, env: &E, mut core: MutexGuard<'_, Core<E::Disk>>, before: Offset) -> Offset {
         let log_start = core.log.log_start();
         if log_start == before {
             return log_start;

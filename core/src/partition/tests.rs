@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::*;
 use crate::env::memory::MemoryDisk;
@@ -9,10 +9,12 @@ use crate::env::one_node::OneNode;
 use crate::env::{Clock, Env, File, Lane, Task};
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicPartition, Uuid};
-use crate::log::{Log, TimestampType, sites};
+use crate::log::dir::LogDir;
+use crate::log::{TimestampType, sites};
+use crate::museum::Switches;
 use crate::purgatory::{Mark, Wakeup};
 use crate::record::batch::Batch;
-use crate::record::builder::BatchBuilder;
+use crate::record::builder::{BatchBuilder, set_producer};
 use crate::record::compression::Codec;
 use crate::replica::producers::ProducerError;
 use crate::sync::Arc;
@@ -28,7 +30,7 @@ struct Scene {
     disk: MemoryDisk,
     partition: Arc<Partition<TestEnv>>,
     table: Arc<Table<TestEnv>>,
-    directory: Arc<Directory>,
+    directory: Arc<Directory<MemoryDisk>>,
 }
 
 fn page_cache() -> Settings {
@@ -44,8 +46,9 @@ fn follower(settings: Settings) -> Scene {
     let env = OneNode::new(disk.clone());
     env.keep_facts();
     let id = TopicPartition::new(Uuid([9; 16]), 0);
-    let directory = Arc::new(Directory::new(Arc::new(Parked::default())));
-    let log = Log::create(disk.clone(), PathBuf::from("/p"), settings.log, Offset::ZERO, NOW).unwrap();
+    let opened = env.block_on(LogDir::open(disk.clone(), PathBuf::from("/d"), Switches::default())).unwrap();
+    let log = opened.dir.create_log(id, settings.log, Offset::ZERO, NOW).unwrap();
+    let directory = Arc::new(Directory::new(Arc::new(opened.dir), Arc::new(Parked::default())));
     let partition = Arc::new(Partition::new(id, log, Offset::ZERO, settings, directory.clone()));
     let table = Arc::new(Table::default());
     table.insert(partition.clone());
@@ -94,9 +97,9 @@ impl Scene {
     }
 
     fn bytes_from(&self, from: i64) -> Bytes {
-        let Some(slice) = self.read(from).unwrap().slice else { return Bytes::new() };
-        let mut bytes = vec![0; slice.slice.len as usize];
-        let read = slice.slice.file.read_at(sites::LOCATE_READ, &mut bytes, slice.slice.position).unwrap();
+        let Some(slice) = self.read(from).unwrap().slice.bytes else { return Bytes::new() };
+        let mut bytes = vec![0; slice.len as usize];
+        let read = slice.file.read_at(LOOKUP_READ, &mut bytes, slice.position).unwrap();
         assert_eq!(read, bytes.len());
         bytes.into()
     }
@@ -118,15 +121,13 @@ impl Scene {
     }
 
     fn flusher(&self) -> Task {
-        let log_dir = todo_log_dir(self);
-        let flusher = Flusher::new(
-            self.env.clone(),
-            self.directory.clone(),
-            log_dir,
-            self.table.clone(),
-            FlusherSettings::default(),
-        );
-        self.env.spawn(Lane::Data, "flusher", Arc::new(flusher).run())
+        let flusher = self.new_flusher();
+        self.env.spawn(Lane::Data, "flusher", flusher.run())
+    }
+
+    fn new_flusher(&self) -> Arc<Flusher<TestEnv>> {
+        let (env, directory, table) = (self.env.clone(), self.directory.clone(), self.table.clone());
+        Arc::new(Flusher::new(env, directory, table, FlusherSettings::default()))
     }
 }
 
@@ -281,7 +282,7 @@ fn a_topic_with_log_append_time_stamps_its_batches() {
 fn a_read_outside_the_log_is_out_of_range_and_one_at_its_end_is_empty() {
     let scene = leader(page_cache());
     scene.append(&batch(3)).unwrap();
-    assert!(scene.read(3).unwrap().slice.is_none());
+    assert!(scene.read(3).unwrap().slice.is_empty());
     assert!(matches!(scene.read(4), Err(ReadError::OutOfRange { .. })));
     assert!(matches!(scene.read(-1), Err(ReadError::OutOfRange { .. })));
 }
@@ -290,7 +291,7 @@ fn a_read_outside_the_log_is_out_of_range_and_one_at_its_end_is_empty() {
 fn a_read_above_the_high_watermark_but_in_the_log_is_empty() {
     let scene = leader(flush_first());
     scene.append(&batch(3)).unwrap();
-    assert!(scene.read(2).unwrap().slice.is_none());
+    assert!(scene.read(2).unwrap().slice.is_empty());
 }
 
 #[test]
@@ -362,9 +363,8 @@ fn a_new_leader_lists_no_latest_offset_before_it_knows_what_is_committed() {
     let scene = leader(flush_first());
     scene.append(&batch(2)).unwrap();
     scene.partition.become_leader(&scene.env, LeaderEpoch(5)).unwrap();
-    let latest = || {
-        scene.partition.find_offset(OffsetSpec::Latest, Isolation::ReadUncommitted, LeaderEpoch::NONE)
-    };
+    let latest =
+        || scene.partition.find_offset(OffsetSpec::Latest, Isolation::ReadUncommitted, LeaderEpoch::NONE);
     assert!(matches!(latest(), Err(LookupError::NotAvailable { .. })));
     scene.flush();
     assert_eq!(latest().unwrap().offset, Offset(2));
@@ -410,10 +410,10 @@ fn records_below_the_log_start_are_not_found_by_time() {
 #[test]
 fn malformed_records_are_survived_by_a_lookup() {
     let scene = leader(page_cache());
-    let mut bytes = batch_at(&[100, 110]).bytes().to_vec();
+    let mut bytes = BytesMut::from(&batch_at(&[100, 110]).bytes()[..]);
     bytes[61..].fill(0xff);
-    crate::record::builder::set_producer_free(&mut bytes);
-    let malformed = Batch::split_from(&mut Bytes::from(bytes)).unwrap();
+    set_producer(&mut bytes, ProducerId::NONE, ProducerEpoch::NONE, -1);
+    let malformed = Batch::split_from(&mut bytes.freeze()).unwrap();
     scene.append(&malformed).unwrap();
     let found = scene.find(OffsetSpec::Timestamp(Timestamp(105)));
     assert_eq!((found.offset, found.timestamp), (Offset(0), Timestamp(110)), "the batch as a whole");
@@ -460,8 +460,7 @@ fn retention_moves_the_start_and_wakes_who_waits() {
     for _ in 0..5 {
         scene.append(&batch(1)).unwrap();
     }
-    let waiting =
-        scene.directory.parked().wait_for_bytes(&[scene.read(0).unwrap().need], 1, scene.soon());
+    let waiting = scene.directory.parked().wait_for_bytes(&[scene.read(0).unwrap().need], 1, scene.soon());
     scene.partition.retain(&scene.env, NOW).unwrap();
     let snapshot = scene.partition.progress().snapshot();
     assert!(snapshot.log_start > Offset(0));
@@ -478,8 +477,14 @@ fn a_failed_write_takes_the_whole_directory_offline_for_good() {
     assert!(matches!(scene.append(&batch(1)), Err(AppendError::Storage(_))));
     assert!(matches!(scene.append(&batch(1)), Err(AppendError::Storage(_))), "and it is not tried again");
     assert!(matches!(scene.read(0), Err(ReadError::Storage(_))));
-    assert!(matches!(scene.partition.delete_records(&scene.env, Offset(1)), Err(DeleteRecordsError::Storage(_))));
-    assert!(matches!(scene.partition.acknowledge(&before, Acks::All), Acknowledgement::Lost(AppendError::Storage(_))));
+    assert!(matches!(
+        scene.partition.delete_records(&scene.env, Offset(1)),
+        Err(DeleteRecordsError::Storage(_))
+    ));
+    assert!(matches!(
+        scene.partition.acknowledge(&before, Acks::All),
+        Acknowledgement::Lost(AppendError::Storage(_))
+    ));
     assert_eq!(scene.env.block_on(waiting), Wakeup::Changed);
     scene.env.block_on(scene.directory.failed());
     let offline = scene.env.take_facts().into_iter().filter(|fact| *fact == Fact::DirectoryOffline);
@@ -495,7 +500,10 @@ fn a_failed_sync_acknowledges_nothing_and_is_never_tried_again() {
     let need = awaits(scene.partition.acknowledge(&appended, Acks::All));
     let waiting = scene.directory.parked().wait_for_offsets(&[need], scene.soon());
     assert_eq!(scene.env.block_on(waiting), Wakeup::Changed);
-    assert!(matches!(scene.partition.acknowledge(&appended, Acks::All), Acknowledgement::Lost(AppendError::Storage(_))));
+    assert!(matches!(
+        scene.partition.acknowledge(&appended, Acks::All),
+        Acknowledgement::Lost(AppendError::Storage(_))
+    ));
     let calls = scene.disk.calls();
     scene.flush();
     assert_eq!(scene.disk.calls(), calls);
@@ -507,7 +515,8 @@ fn facts_tell_what_is_on_disk_and_what_became_visible() {
     scene.env.take_facts();
     scene.append(&batch(1)).unwrap();
     let facts = scene.env.take_facts();
-    let [Fact::Appended { batches, log_end, .. }, Fact::HighWatermark { high_watermark, .. }] = &facts[..] else {
+    let [Fact::Appended { batches, log_end, .. }, Fact::HighWatermark { high_watermark, .. }] = &facts[..]
+    else {
         panic!("{facts:?}")
     };
     assert_eq!((*log_end, *high_watermark), (Offset(1), Offset(1)));
