@@ -116,7 +116,8 @@ impl<E: Env> Flusher<E> {
                 () = self.checkpoint_wanted.notified() => {
                     let requests = std::mem::take(&mut *locked(&self.checkpoint_requests));
                     if self.do_duty(Duty::LogStarts).await.is_ok() {
-                        requests.into_iter().for_each(|request| drop(request.send(())));
+                        // Who asked may have gone meanwhile.
+                        requests.into_iter().for_each(|request| request.send(()).unwrap_or(()));
                     }
                 }
                 () = self.env.clock().sleep_until(next) => {}

@@ -11,9 +11,9 @@ use crate::log::{DiskError, Log, LogError};
 use crate::sync::{Arc, Mutex, MutexGuard};
 
 use super::directory::{Directory, StorageError};
+use super::locked;
 use super::progress::{Progress, Role, Snapshot};
 use super::settings::Settings;
-use super::{locked, parked::Watched};
 
 /// What the lock protects.
 pub(super) struct Core<D: Disk> {
@@ -236,14 +236,6 @@ impl<D: Disk> Core<D> {
         };
         self.high_watermark = self.high_watermark.max(counts).max(self.log.log_start());
         self.readable_bytes = self.readable_bytes.max(bytes);
-    }
-
-    /// The leader's epoch, when it is the one expected (or none is).
-    pub(super) fn leader_epoch(&self) -> Option<LeaderEpoch> {
-        match self.role {
-            Role::Leader(epoch) => Some(epoch),
-            Role::None | Role::Offline => None,
-        }
     }
 
     pub(super) fn snapshot(&self) -> Snapshot<D> {

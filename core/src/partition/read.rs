@@ -8,7 +8,7 @@ use crate::log;
 
 use super::directory::StorageError;
 use super::leadership::{self, LeadershipError};
-use super::parked::{BytesNeed, Watched};
+use super::parked::BytesNeed;
 use super::partition::Partition;
 use super::progress::Snapshot;
 
@@ -83,7 +83,7 @@ impl<E: Env> Partition<E> {
     /// # Errors
     /// See [`ReadError`]. A read that the disk refuses fails this request alone, because it changed nothing.
     pub fn read(&self, env: &E, request: ReadRequest) -> Result<ReadOutcome<E::Disk>, ReadError> {
-        let snapshot = self.look(request.current_leader_epoch)?;
+        let snapshot = self.look::<ReadError>(request.current_leader_epoch)?;
         let leader_epoch = snapshot.leader_epoch();
         let Snapshot { log_start, high_watermark, log_end, .. } = snapshot;
         let from = request.from;
