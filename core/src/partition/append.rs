@@ -1,22 +1,20 @@
 //! Produce: a batch enters the log, and when its producer may be told so.
 
-use bytes::{Bytes, BytesMut};
-
-use crate::env::Env;
+use crate::env::{Disk, Env};
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset};
 use crate::log;
 use crate::purgatory::Mark;
-use crate::record::batch::{Batch, PATCHED_LEN};
+use crate::record::batch::Batch;
 use crate::replica::producers::{Admission, ProducerError};
+use crate::sync::MutexGuard;
 use crate::time::Timestamp;
 
 use super::directory::StorageError;
 use super::leadership::{self, LeadershipError};
 use super::parked::OffsetNeed;
-use super::partition::Partition;
+use super::partition::{Core, Partition};
 use super::progress::{Role, Snapshot};
-use super::settings::TimestampType;
 
 /// Where a batch is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +41,30 @@ pub enum AppendError {
     #[error(transparent)]
     Leadership(#[from] LeadershipError),
     /// Larger than the topic allows (MESSAGE_TOO_LARGE).
-    #[error("the batch has {bytes} bytes but max.message.bytes is {bytes_max}: make smaller batches or raise it")]
+    #[error(
+        "the batch has {bytes} bytes but max.message.bytes is {bytes_max}: make smaller batches or raise it"
+    )]
     TooLarge {
         /// Of the batch.
         bytes: usize,
         /// What the topic allows.
         bytes_max: usize,
+    },
+    /// Larger than a segment may be (RECORD_LIST_TOO_LARGE).
+    #[error(
+        "the batch has {bytes} bytes but segment.bytes is {segment_bytes}: make smaller batches or raise it"
+    )]
+    LargerThanSegment {
+        /// Of the batch.
+        bytes: usize,
+        /// Of a segment.
+        segment_bytes: u32,
+    },
+    /// Its offset deltas cannot be, or the partition's offsets are used up (INVALID_RECORD).
+    #[error("{cause}")]
+    Offsets {
+        /// What is wrong with them.
+        cause: String,
     },
     /// It does not follow what its producer wrote before.
     #[error(transparent)]
@@ -95,34 +111,27 @@ impl<E: Env> Partition<E> {
         if bytes > bytes_max {
             return Err(AppendError::TooLarge { bytes, bytes_max });
         }
-        let stamps = core.settings.timestamp_type == TimestampType::LogAppendTime;
-        let mut outcome = Appended {
-            base_offset: Offset::UNKNOWN,
-            end: Offset::UNKNOWN,
-            log_append_time: if stamps { now } else { Timestamp::NONE },
-            duplicate: false,
-            log_start: core.log.log_start(),
-            leader_epoch,
-        };
+        let log_start = core.log.log_start();
         if batch.header().is_idempotent()
             && let Admission::Duplicate { base_offset, last_offset, timestamp } =
                 core.log.producers().check(batch.header())?
         {
             env.reached("partition.duplicate");
-            outcome.log_append_time = if stamps { timestamp } else { Timestamp::NONE };
-            return Ok(Appended { base_offset, end: last_offset.next(), duplicate: true, ..outcome });
+            let stamps = core.settings.log.timestamp_type == log::TimestampType::LogAppendTime;
+            let log_append_time = if stamps { timestamp } else { Timestamp::NONE };
+            let end = last_offset.next();
+            return Ok(Appended {
+                base_offset,
+                end,
+                log_append_time,
+                duplicate: true,
+                log_start,
+                leader_epoch,
+            });
         }
-        let stamped;
-        let batch = match stamps {
-            true => {
-                stamped = batch.with_log_append_time(now);
-                &stamped
-            }
-            false => batch,
-        };
         let appended = match core.log.append(batch, leader_epoch, now) {
             Ok(appended) => appended,
-            Err(error) => return Err(self.fail(env, &mut core, "append", &error).into()),
+            Err(error) => return Err(self.append_failed(env, core, error)),
         };
         core.appended_bytes += bytes as u64;
         if env.observes() {
@@ -131,7 +140,7 @@ impl<E: Env> Partition<E> {
                 base_offset: appended.base_offset,
                 log_end: appended.log_end,
                 leader_epoch,
-                batches: on_disk(batch, appended.base_offset, leader_epoch),
+                batches: appended.on_disk(batch),
             });
         }
         let wants_flush = core.wants_flush();
@@ -143,7 +152,32 @@ impl<E: Env> Partition<E> {
         if moved {
             self.directory().parked().progressed(&**self.progress());
         }
-        Ok(Appended { base_offset: appended.base_offset, end: appended.log_end, ..outcome })
+        Ok(Appended {
+            base_offset: appended.base_offset,
+            end: appended.log_end,
+            log_append_time: appended.log_append_time,
+            duplicate: false,
+            log_start,
+            leader_epoch,
+        })
+    }
+
+    fn append_failed(
+        &self,
+        env: &E,
+        core: MutexGuard<'_, Core<E::Disk>>,
+        error: log::AppendError,
+    ) -> AppendError {
+        match error {
+            log::AppendError::LargerThanSegment { size_bytes, segment_bytes } => {
+                AppendError::LargerThanSegment { bytes: size_bytes, segment_bytes }
+            }
+            error @ (log::AppendError::Offsets { .. } | log::AppendError::NotAtEnd { .. }) => {
+                AppendError::Offsets { cause: error.to_string() }
+            }
+            error @ log::AppendError::Offline => StorageError { cause: error.to_string() }.into(),
+            log::AppendError::Disk(error) => self.fail(env, core, &error).into(),
+        }
     }
 
     /// Whether the producer of this batch may be told. To be asked after the append and after each wait: only the
@@ -170,18 +204,11 @@ impl<E: Env> Partition<E> {
 
 /// The mark that has not reached the batch yet, if the acknowledgement hangs on one. With `flush.messages=1` the
 /// leader's own copy counts once it is flushed, for acks=1 too.
-fn awaited<D: crate::env::Disk>(snapshot: &Snapshot<D>, appended: &Appended, acks: Acks) -> Option<Mark> {
+fn awaited<D: Disk>(snapshot: &Snapshot<D>, appended: &Appended, acks: Acks) -> Option<Mark> {
     let (mark, reached) = match acks {
         Acks::All => (Mark::HighWatermark, snapshot.high_watermark),
         Acks::Leader if snapshot.flush_first => (Mark::Flushed, snapshot.flushed),
         Acks::Leader => return None,
     };
     (reached < appended.end).then_some(mark)
-}
-
-/// The batch as the log wrote it.
-fn on_disk(batch: &Batch, base_offset: Offset, leader_epoch: LeaderEpoch) -> Bytes {
-    let mut bytes = BytesMut::from(&batch.bytes()[..]);
-    bytes[..PATCHED_LEN].copy_from_slice(&batch.patched_prefix(base_offset, leader_epoch));
-    bytes.freeze()
 }

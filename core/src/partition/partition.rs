@@ -3,19 +3,17 @@
 //! No method waits while it holds the lock, and everything that is visible without it is published whole at the end
 //! of each critical section, inside of which the facts are told too.
 
-use bytes::{Bytes, BytesMut};
-
 use crate::env::{Disk, Env};
-use crate::epochs::LogView;
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
-use crate::log::Log;
+use crate::log::recovery::Checkpointed;
+use crate::log::{DiskError, Log, LogError};
 use crate::sync::{Arc, Mutex, MutexGuard};
 
 use super::directory::{Directory, StorageError};
+use super::locked;
 use super::progress::{Progress, Role, Snapshot};
 use super::settings::Settings;
-use super::{locked, parked::Watched};
 
 /// What the lock protects.
 pub(super) struct Core<D: Disk> {
@@ -37,7 +35,7 @@ pub struct Partition<E: Env> {
     id: TopicPartition,
     core: Mutex<Core<E::Disk>>,
     progress: Arc<Progress<E::Disk>>,
-    directory: Arc<Directory>,
+    directory: Arc<Directory<E::Disk>>,
 }
 
 impl<E: Env> Partition<E> {
@@ -48,7 +46,7 @@ impl<E: Env> Partition<E> {
         log: Log<E::Disk>,
         high_watermark: Offset,
         settings: Settings,
-        directory: Arc<Directory>,
+        directory: Arc<Directory<E::Disk>>,
     ) -> Self {
         let high_watermark = high_watermark.clamp(log.log_start(), log.log_end());
         let core = Core {
@@ -77,7 +75,7 @@ impl<E: Env> Partition<E> {
     }
 
     /// Its log directory.
-    pub fn directory(&self) -> &Arc<Directory> {
+    pub fn directory(&self) -> &Arc<Directory<E::Disk>> {
         &self.directory
     }
 
@@ -94,7 +92,7 @@ impl<E: Env> Partition<E> {
             return Ok(());
         }
         // The start is recorded even when nothing is ever written in the epoch (KAFKA-7415).
-        core.log.assign_epoch(epoch).map_err(|error| self.fail(env, &mut core, "leader epoch", &error))?;
+        core.log.begin_epoch(epoch);
         core.role = Role::Leader(epoch);
         core.epoch_start = core.log.log_end();
         core.changes += 1;
@@ -124,7 +122,7 @@ impl<E: Env> Partition<E> {
     /// Follows a change of the topic's configuration.
     pub fn update_settings(&self, env: &E, settings: Settings) {
         let mut core = locked(&self.core);
-        core.log.update_settings(settings.log.clone());
+        core.log.set_settings(settings.log);
         core.settings = settings;
         let wants_flush = core.wants_flush();
         let moved = self.publish(env, &mut core);
@@ -140,9 +138,7 @@ impl<E: Env> Partition<E> {
     /// Takes the partition offline with its directory: every later call fails.
     pub fn go_offline(&self, env: &E) {
         let mut core = locked(&self.core);
-        core.role = Role::Offline;
-        core.changes += 1;
-        self.publish(env, &mut core);
+        self.leave_offline(env, &mut core);
         drop(core);
         self.directory.parked().changed(&*self.progress);
     }
@@ -157,15 +153,61 @@ impl<E: Env> Partition<E> {
     pub(super) fn fail(
         &self,
         env: &E,
-        core: &mut Core<E::Disk>,
-        what: &str,
-        error: &impl std::fmt::Display,
+        mut core: MutexGuard<'_, Core<E::Disk>>,
+        error: &DiskError,
     ) -> StorageError {
-        let error = self.directory.fail(env, &format!("{} of {}", what, self.id), error);
+        let failure = self.directory.fail(env, error);
+        if self.directory.check().is_ok() {
+            // Only where the simulator took the guard away.
+            return failure;
+        }
+        self.leave_offline(env, &mut core);
+        drop(core);
+        self.directory.parked().changed(&*self.progress);
+        failure
+    }
+
+    /// The same where the log had to read, too: a read that failed changed nothing, and fails this call alone.
+    pub(super) fn fail_log(
+        &self,
+        env: &E,
+        core: MutexGuard<'_, Core<E::Disk>>,
+        error: LogError,
+    ) -> StorageError {
+        match error {
+            LogError::Disk(error) => self.fail(env, core, &error),
+            LogError::Read(error) => self.unreadable(&error),
+        }
+    }
+
+    /// Ends the log's life: everything in memory goes to the disk, to be flushed once more.
+    ///
+    /// # Errors
+    /// `StorageError` when the directory is offline, or goes offline now.
+    pub(super) fn close(&self, env: &E) -> Result<(), StorageError> {
+        let mut core = self.enter()?;
+        core.role = Role::None;
+        core.changes += 1;
+        match core.log.close() {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.fail_log(env, core, error)),
+        }
+    }
+
+    /// What the directory's checkpoints shall say of this log.
+    pub(super) fn checkpointed(&self) -> Checkpointed {
+        let core = locked(&self.core);
+        Checkpointed {
+            recovery_point: core.log.recovery_point(),
+            log_start: core.log.log_start(),
+            high_watermark: core.high_watermark,
+        }
+    }
+
+    fn leave_offline(&self, env: &E, core: &mut Core<E::Disk>) {
         core.role = Role::Offline;
         core.changes += 1;
         self.publish(env, core);
-        error
     }
 
     /// Ends a critical section: moves the high watermark as far as it may, and publishes. Returns whether anyone
@@ -194,14 +236,6 @@ impl<D: Disk> Core<D> {
         };
         self.high_watermark = self.high_watermark.max(counts).max(self.log.log_start());
         self.readable_bytes = self.readable_bytes.max(bytes);
-    }
-
-    /// The leader's epoch, when it is the one expected (or none is).
-    pub(super) fn leader_epoch(&self) -> Option<LeaderEpoch> {
-        match self.role {
-            Role::Leader(epoch) => Some(epoch),
-            Role::None | Role::Offline => None,
-        }
     }
 
     pub(super) fn snapshot(&self) -> Snapshot<D> {

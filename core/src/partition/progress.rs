@@ -12,6 +12,7 @@ use crate::sync::{Arc, Mutex};
 
 use super::locked;
 use super::parked::Watched;
+use super::read::Isolation;
 
 /// What a broker is to one of its partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,21 @@ impl<D: Disk> Clone for Snapshot<D> {
 }
 
 impl<D: Disk> Snapshot<D> {
+    /// The epoch this broker leads in; -1 when it does not.
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        match self.role {
+            Role::Leader(epoch) => epoch,
+            Role::None | Role::Offline => LeaderEpoch::NONE,
+        }
+    }
+
+    /// One past what a reader may see. Without transactions the last stable offset is the high watermark.
+    pub fn bound(&self, isolation: Isolation) -> Offset {
+        match isolation {
+            Isolation::ReadUncommitted | Isolation::ReadCommitted => self.high_watermark,
+        }
+    }
+
     /// Asserts what holds at every moment.
     pub(super) fn check(&self) {
         assert!(self.log_start <= self.high_watermark, "the log starts above its high watermark");

@@ -8,7 +8,7 @@ use crate::log;
 
 use super::directory::StorageError;
 use super::leadership::{self, LeadershipError};
-use super::parked::{BytesNeed, Watched};
+use super::parked::BytesNeed;
 use super::partition::Partition;
 use super::progress::Snapshot;
 
@@ -28,7 +28,7 @@ pub struct ReadRequest {
     /// The first offset wanted; the first batch may begin before it.
     pub from: Offset,
     /// Bytes wanted at most; 0 only looks.
-    pub bytes_max: usize,
+    pub bytes_max: u32,
     /// Whether one batch is handed out even when it is larger than `bytes_max`, so that a consumer gets past it
     /// (KIP-74). For the first non-empty partition of a response.
     pub at_least_one_batch: bool,
@@ -40,8 +40,8 @@ pub struct ReadRequest {
 
 /// What it gets.
 pub struct ReadOutcome<D: Disk> {
-    /// Whole batches, or nothing when there are none below the bound.
-    pub slice: Option<log::Slice<D::File>>,
+    /// Whole batches, possibly none.
+    pub slice: log::Slice<D::File>,
     /// One past the last committed record.
     pub high_watermark: Offset,
     /// One past the last record that no open transaction precedes. Without transactions the high watermark.
@@ -83,7 +83,7 @@ impl<E: Env> Partition<E> {
     /// # Errors
     /// See [`ReadError`]. A read that the disk refuses fails this request alone, because it changed nothing.
     pub fn read(&self, env: &E, request: ReadRequest) -> Result<ReadOutcome<E::Disk>, ReadError> {
-        let snapshot = self.look(request.current_leader_epoch)?;
+        let snapshot = self.look::<ReadError>(request.current_leader_epoch)?;
         let leader_epoch = snapshot.leader_epoch();
         let Snapshot { log_start, high_watermark, log_end, .. } = snapshot;
         let from = request.from;
@@ -91,14 +91,11 @@ impl<E: Env> Partition<E> {
             return Err(ReadError::OutOfRange { from, log_start, log_end, high_watermark });
         }
         let bound = snapshot.bound(request.isolation);
-        let slice = match from < bound {
-            true => snapshot
-                .view
-                .read(from, bound, request.bytes_max, request.at_least_one_batch)
-                .map_err(|error| self.unreadable(&error))?,
-            false => None,
-        };
-        if slice.is_some() {
+        let slice = snapshot
+            .view
+            .read(from, bound, request.bytes_max, request.at_least_one_batch)
+            .map_err(|error| self.unreadable(&error))?;
+        if !slice.is_empty() {
             env.observe(&Fact::Fetched { partition: self.id(), from, bound });
         }
         let need = BytesNeed {

@@ -1,9 +1,9 @@
-//! The log's other end: DeleteRecords, retention, and the roll of segments whose time has come.
+//! The log's other end: DeleteRecords and retention.
 
 use crate::env::Env;
-use crate::epochs::LogView;
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset};
+use crate::sync::MutexGuard;
 use crate::time::Timestamp;
 
 use super::directory::StorageError;
@@ -48,13 +48,11 @@ impl<E: Env> Partition<E> {
         if target <= before {
             return Ok(before);
         }
-        if let Err(error) = core.log.advance_log_start(target) {
-            return Err(self.fail(env, &mut core, "delete records", &error).into());
-        }
+        core.log.advance_log_start(target);
         Ok(self.start_moved(env, core, before))
     }
 
-    /// Rolls the active segment when it is too old, and deletes the segments that retention does not keep.
+    /// Deletes the segments that retention does not keep, all of them if need be: then the active one is rolled first.
     ///
     /// # Errors
     /// `StorageError` when the directory is offline, or goes offline now.
@@ -63,18 +61,13 @@ impl<E: Env> Partition<E> {
         let before = core.log.log_start();
         let high_watermark = core.high_watermark;
         if let Err(error) = core.log.delete_old_segments(now, high_watermark) {
-            return Err(self.fail(env, &mut core, "retention", &error));
+            return Err(self.fail_log(env, core, error));
         }
         self.start_moved(env, core, before);
         Ok(())
     }
 
-    fn start_moved(
-        &self,
-        env: &E,
-        mut core: crate::sync::MutexGuard<'_, Core<E::Disk>>,
-        before: Offset,
-    ) -> Offset {
+    fn start_moved(&self, env: &E, mut core: MutexGuard<'_, Core<E::Disk>>, before: Offset) -> Offset {
         let log_start = core.log.log_start();
         if log_start == before {
             return log_start;

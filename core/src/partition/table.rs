@@ -53,11 +53,8 @@ impl<E: Env> Table<E> {
 
     /// Hosts a partition from now on. Returns the one it replaces.
     pub fn insert(&self, partition: Arc<Partition<E>>) -> Option<Arc<Partition<E>>> {
-        let replaced = self
-            .partitions
-            .write()
-            .expect(POISONED)
-            .insert(partition.id(), Hosted::Online(partition));
+        let replaced =
+            self.partitions.write().expect(POISONED).insert(partition.id(), Hosted::Online(partition));
         online(replaced)
     }
 
