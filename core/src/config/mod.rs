@@ -25,6 +25,7 @@ pub use listener::Listener;
 pub use topic::{TimestampType, TopicConfig, check_topic_config, check_topic_configs};
 pub use topic_keys::{TOPIC_KEYS, topic_key};
 
+use crate::controller;
 use crate::ids::BrokerId;
 use crate::museum::Switches;
 use broker_keys::{
@@ -194,6 +195,19 @@ impl Config {
             switches: Switches::default(),
             given,
         })
+    }
+
+    /// What the controller needs to know.
+    pub fn controller_settings(&self) -> controller::Settings {
+        controller::Settings {
+            num_partitions: self.num_partitions,
+            default_replication_factor: self.default_replication_factor,
+            delete_topics: self.delete_topics,
+            check_config: |key, value| check_topic_config(key, value).map_err(|error| error.to_string()),
+            list_default: |key| {
+                topic_key(key).filter(|key| key.kind == Kind::List).and_then(|key| key.default)
+            },
+        }
     }
 
     /// What holds for a topic with these overrides. Overrides that are unknown or out of bounds, which a later
