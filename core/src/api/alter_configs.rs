@@ -33,8 +33,10 @@ pub(crate) async fn handle<E: Env>(
     });
     let outcomes = alter(services, edits.collect(), asked.validate_only).await;
     let responses = outcomes.into_iter().map(|((resource_type, resource_name), outcome)| {
-        let mut response =
-            message!(AlterConfigsResourceResponse { resource_type: resource_type, resource_name: resource_name });
+        let mut response = message!(AlterConfigsResourceResponse {
+            resource_type: resource_type,
+            resource_name: resource_name
+        });
         if let Err(fault) = outcome {
             response.error_code = fault.code.code();
             response.error_message = Some(fault.message.into());

@@ -61,7 +61,8 @@ fn wanted(topic: &CreatePartitionsTopic) -> NewPartitions {
     NewPartitions {
         name: topic.name.to_string(),
         count: topic.count,
-        assignments: assignments
-            .map(|assignments| assignments.iter().map(|assignment| brokers(&assignment.broker_ids)).collect()),
+        assignments: assignments.map(|assignments| {
+            assignments.iter().map(|assignment| brokers(&assignment.broker_ids)).collect()
+        }),
     }
 }

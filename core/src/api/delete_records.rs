@@ -10,7 +10,9 @@ use crate::env::Env;
 use crate::error::ErrorCode;
 use crate::ids::Offset;
 use crate::server::dispatch::{Refusal, Request};
-use crate::wire::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
+use crate::wire::messages::delete_records_response::{
+    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
+};
 use crate::wire::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
 pub(crate) async fn handle<E: Env>(

@@ -76,7 +76,9 @@ fn answer(version: i16, (name, id): Named, outcome: Result<DeletedTopic, Fault>)
         }
         Err(fault) => {
             let code = match fault.code {
-                ErrorCode::TopicDeletionDisabled if version < DELETION_DISABLED_MIN => ErrorCode::InvalidRequest,
+                ErrorCode::TopicDeletionDisabled if version < DELETION_DISABLED_MIN => {
+                    ErrorCode::InvalidRequest
+                }
                 code => code,
             };
             result.error_code = code.code();

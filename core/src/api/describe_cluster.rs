@@ -26,8 +26,12 @@ pub(crate) fn handle<E: Env>(
     let error = match asked.endpoint_type {
         _ if version == 0 => None,
         BROKERS => None,
-        CONTROLLERS => Some((ErrorCode::MismatchedEndpointType, "this is a broker's listener, not a controller's")),
-        _ => Some((ErrorCode::UnsupportedEndpointType, "endpoints are of type 1 (brokers) or 2 (controllers)")),
+        CONTROLLERS => {
+            Some((ErrorCode::MismatchedEndpointType, "this is a broker's listener, not a controller's"))
+        }
+        _ => {
+            Some((ErrorCode::UnsupportedEndpointType, "endpoints are of type 1 (brokers) or 2 (controllers)"))
+        }
     };
     let image = services.image();
     let mut response = message!(DescribeClusterResponse {

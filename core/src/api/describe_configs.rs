@@ -3,7 +3,6 @@
 //! Topics and this broker; both from the one table of `config`. A null or empty list of keys stands for all. Not
 //! implemented: dynamic broker configuration, loggers, client metrics and groups, which are INVALID_REQUEST.
 
-
 use bytes::BytesMut;
 
 use super::{Services, decode, message, respond};
@@ -60,7 +59,8 @@ fn describe<E: Env>(
     let name = resource.resource_name.as_str();
     match resource.resource_type {
         TOPIC => {
-            let configs = services.topic_overrides(name).map_err(|code| (code, format!("topic {name}: {code}")))?;
+            let configs =
+                services.topic_overrides(name).map_err(|code| (code, format!("topic {name}: {code}")))?;
             Ok(services.config.describe_topic(&configs))
         }
         // The empty name stands for what was altered for all brokers, of which there is nothing.
@@ -72,7 +72,8 @@ fn describe<E: Env>(
             Err((ErrorCode::InvalidRequest, text))
         }
         other => {
-            let text = format!("resources of type {other} are not supported: only topics (2) and brokers (4)");
+            let text =
+                format!("resources of type {other} are not supported: only topics (2) and brokers (4)");
             Err((ErrorCode::InvalidRequest, text))
         }
     }
@@ -101,4 +102,3 @@ fn tell(entry: ConfigEntry, version: i16, asked: &DescribeConfigsRequest) -> Des
     }
     told
 }
-

@@ -11,6 +11,8 @@ pub fn append(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::Leadership(error) => leadership(error),
         AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::Offsets { .. } => ErrorCode::InvalidRecord,
         AppendError::Producer(error) => producer(error),
         AppendError::Storage(_) => ErrorCode::KafkaStorageError,
     }

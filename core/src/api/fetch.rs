@@ -17,14 +17,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::leader_hint::LeaderHints;
 use super::{Services, decode, error_map};
 use crate::env::{Clock, Env, FileSlice};
 use crate::error::ErrorCode;
 use crate::fetch_session::{self, Context, FetchPartition, FetchTopic, SessionError};
 use crate::ids::{Offset, TopicPartition};
-use crate::partition::parked::BytesNeed;
-use crate::partition::{Isolation, ReadError, ReadRequest};
+use crate::partition::{BytesNeed, Isolation, ReadRequest};
 use crate::server::dispatch::{File, Handled, Request};
 use crate::server::response::Outgoing;
 use crate::sync::Arc;
@@ -164,7 +162,7 @@ impl<E: Env> Fetching<E> {
             &self.services.env,
             ReadRequest {
                 from: asked.fetch_offset,
-                bytes_max: wanted.min(left),
+                bytes_max: u32::try_from(wanted.min(left)).unwrap_or(u32::MAX),
                 at_least_one_batch: look.bytes == 0,
                 isolation: self.isolation,
                 current_leader_epoch: asked.current_leader_epoch,
@@ -173,13 +171,13 @@ impl<E: Env> Fetching<E> {
         match outcome {
             Ok(outcome) => {
                 look.needs.push(outcome.need);
-                look.bytes += outcome.slice.as_ref().map_or(0, |slice| u64::from(slice.len));
+                look.bytes += u64::from(outcome.slice.len());
                 Read {
                     error: ErrorCode::None,
                     high_watermark: outcome.high_watermark,
                     last_stable: outcome.last_stable,
                     log_start: outcome.log_start,
-                    slice: outcome.slice,
+                    slice: outcome.slice.bytes.filter(|slice| slice.len > 0),
                     id: Some(id),
                 }
             }

@@ -29,8 +29,10 @@ pub(crate) async fn handle<E: Env>(
         edits.map(|resource| ((resource.resource_type, resource.resource_name), edit(resource.configs)));
     let outcomes = alter(services, edits.collect(), asked.validate_only).await;
     let responses = outcomes.into_iter().map(|((resource_type, resource_name), outcome)| {
-        let mut response =
-            message!(AlterConfigsResourceResponse { resource_type: resource_type, resource_name: resource_name });
+        let mut response = message!(AlterConfigsResourceResponse {
+            resource_type: resource_type,
+            resource_name: resource_name
+        });
         if let Err(fault) = outcome {
             response.error_code = fault.code.code();
             response.error_message = Some(fault.message.into());
@@ -53,7 +55,8 @@ fn edit(configs: Vec<AlterableConfig>) -> Result<ConfigEdit, Fault> {
             2 => ConfigOperation::Append(value),
             3 => ConfigOperation::Subtract(value),
             other => {
-                let text = format!("operation {other} is not known: 0 sets, 1 deletes, 2 appends, 3 subtracts");
+                let text =
+                    format!("operation {other} is not known: 0 sets, 1 deletes, 2 appends, 3 subtracts");
                 return Err(Fault::new(ErrorCode::InvalidRequest, text));
             }
         };

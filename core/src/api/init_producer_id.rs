@@ -26,11 +26,9 @@ pub(crate) async fn handle<E: Env>(
     };
     let response = match given {
         Ok(id) => message!(InitProducerIdResponse { producer_id: id.0, producer_epoch: 0 }),
-        Err(code) => message!(InitProducerIdResponse {
-            error_code: code.code(),
-            producer_id: -1,
-            producer_epoch: -1,
-        }),
+        Err(code) => {
+            message!(InitProducerIdResponse { error_code: code.code(), producer_id: -1, producer_epoch: -1 })
+        }
     };
     respond(request, &response, buffer)
 }

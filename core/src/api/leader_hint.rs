@@ -25,10 +25,8 @@ impl LeaderHints {
         }
         let image = services.image();
         let registration = image.partition(partition)?;
-        let leader = CurrentLeader {
-            leader_id: registration.leader,
-            leader_epoch: registration.leader_epoch,
-        };
+        let leader =
+            CurrentLeader { leader_id: registration.leader, leader_epoch: registration.leader_epoch };
         let is_told = self.endpoints.iter().any(|endpoint| endpoint.node_id == leader.leader_id);
         if leader.leader_id != BrokerId::NONE
             && !is_told

@@ -77,7 +77,8 @@ pub(crate) async fn handle<E: Env>(
                 topics.push(match named {
                     Named::Name(name) => match image.topic(name) {
                         Some(topic) => teller.topic(&image, topic),
-                        None => teller.error(named, refused.get(name).copied().unwrap_or_else(|| missing_code(name))),
+                        None => teller
+                            .error(named, refused.get(name).copied().unwrap_or_else(|| missing_code(name))),
                     },
                     Named::Id(id) => match image.topic_by_id(*id) {
                         Some(topic) => teller.topic(&image, topic),
@@ -111,7 +112,9 @@ fn named(asked: &MetadataRequest, version: i16) -> Option<Vec<Named>> {
     for topic in topics {
         let named = match &topic.name {
             Some(name) => Named::Name(name.to_string()),
-            None if version >= BY_ID_MIN && !topic.topic_id.is_zero() => Named::Id(Uuid(topic.topic_id.to_bytes())),
+            None if version >= BY_ID_MIN && !topic.topic_id.is_zero() => {
+                Named::Id(Uuid(topic.topic_id.to_bytes()))
+            }
             None => Named::Nothing,
         };
         if seen.insert(named.clone()) {
@@ -152,7 +155,9 @@ impl Teller {
         let mut told = message!(MetadataResponseTopic {
             name: Some(topic.name.as_str().into()),
             is_internal: topic.is_internal(),
-            partitions: partitions.map(|(index, partition)| self.partition(image, index, partition)).collect(),
+            partitions: partitions
+                .map(|(index, partition)| self.partition(image, index, partition))
+                .collect(),
         });
         if self.version >= 10 {
             told.topic_id = codec::Uuid::from_bytes(topic.id.0);
@@ -163,7 +168,12 @@ impl Teller {
         told
     }
 
-    fn partition(&self, image: &MetadataImage, index: usize, partition: &PartitionImage) -> MetadataResponsePartition {
+    fn partition(
+        &self,
+        image: &MetadataImage,
+        index: usize,
+        partition: &PartitionImage,
+    ) -> MetadataResponsePartition {
         let leads = self.brokers.contains(&(partition.leader, false));
         let error = if leads { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
         let mut told = message!(MetadataResponsePartition {

@@ -18,8 +18,7 @@ use crate::env::{Clock, Env};
 use crate::error::ErrorCode;
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, TopicPartition};
-use crate::partition::parked::OffsetNeed;
-use crate::partition::{Acknowledgement, Acks, Appended, Partition};
+use crate::partition::{Acknowledgement, Acks, Appended, OffsetNeed, Partition};
 use crate::purgatory::Wakeup;
 use crate::record::batch::Batch;
 use crate::record::validate::{ProduceLimits, check_produced};
@@ -125,14 +124,20 @@ impl<E: Env> Answering<E> {
                 self.services.topic_of_name(&topic.name)
             };
             let partitions = Vec::with_capacity(topic.partitions.len());
-            self.response.topics.push(TopicProduced { name: topic.name, topic_id: topic.topic_id, partitions });
+            self.response.topics.push(TopicProduced {
+                name: topic.name,
+                topic_id: topic.topic_id,
+                partitions,
+            });
             for partition in topic.partitions {
                 if !std::mem::take(&mut is_first) {
                     self.services.env.checkpoint().await;
                 }
                 let appended = match (topic_id, partition.records) {
                     _ if is_transactional => Err(no_transactions()),
-                    (Ok(topic_id), records) => self.append(TopicPartition::new(topic_id, partition.index), records),
+                    (Ok(topic_id), records) => {
+                        self.append(TopicPartition::new(topic_id, partition.index), records)
+                    }
                     (Err(code), _) => Err(Rejection::new(code, "the topic does not exist here")),
                 };
                 let id = topic_id.ok().map(|topic_id| TopicPartition::new(topic_id, partition.index));
@@ -154,10 +159,8 @@ impl<E: Env> Answering<E> {
             .services
             .partition(id.topic_id, id.partition.0)
             .map_err(|code| Rejection::new(code, "the partition cannot be used here"))?;
-        let limits = ProduceLimits {
-            message_bytes_max: partition.message_bytes_max(),
-            produce_version: self.version,
-        };
+        // The topic's own limit is compared under the partition's lock, where it may have changed.
+        let limits = ProduceLimits { message_bytes_max: usize::MAX, produce_version: self.version };
         let batch: Batch = check_produced(records.unwrap_or_default(), &limits)
             .map_err(|rejection| Rejection::new(rejection.code(), rejection.to_string()))?;
         if batch.header().is_transactional() {
@@ -224,7 +227,12 @@ impl<E: Env> Answering<E> {
         }
     }
 
-    fn reject(&mut self, (topic, partition): (usize, usize), id: Option<TopicPartition>, rejection: Rejection) {
+    fn reject(
+        &mut self,
+        (topic, partition): (usize, usize),
+        id: Option<TopicPartition>,
+        rejection: Rejection,
+    ) {
         let answer = &mut self.response.topics[topic].partitions[partition];
         answer.error_code = rejection.code.code();
         answer.error_message = Some(rejection.message.as_str().into());

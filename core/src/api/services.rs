@@ -8,8 +8,7 @@ use crate::error::ErrorCode;
 use crate::fetch_session::{self, FetchSessions};
 use crate::ids::{BrokerId, PartitionIndex, TopicId, TopicPartition};
 use crate::metadata::{BrokerImage, MetadataImage};
-use crate::partition::parked::Parked;
-use crate::partition::{Partition, Table, TableError};
+use crate::partition::{Parked, Partition, Table, TableError};
 use crate::quorum::Quorum;
 use crate::sync::{Arc, Mutex, MutexGuard};
 

@@ -4,7 +4,9 @@ use super::{Fetching, Read};
 use crate::api::leader_hint::LeaderHints;
 use crate::env::{Clock, Env, FileSlice};
 use crate::error::ErrorCode;
-use crate::fetch_session::{Answer, Completed, Context, FetchPartition, FetchTopic, NO_SESSION, SessionError};
+use crate::fetch_session::{
+    Answer, Completed, Context, FetchPartition, FetchTopic, NO_SESSION, SessionError,
+};
 use crate::ids::TopicId;
 use crate::partition::Isolation;
 use crate::server::dispatch::{File, Request};
