@@ -46,7 +46,7 @@ impl<E: Env> Partition<E> {
     /// Whether a flush is due that no append asked for: records wait for longer than `flush.ms`, or names and epochs
     /// changed without an append. Asked from time to time by the background flusher.
     pub(super) fn is_flush_due(&self, now: Instant) -> bool {
-        let Ok(mut core) = self.enter() else { return false };
+        let Some(mut core) = self.enter_background() else { return false };
         if core.wants_flush() {
             return true;
         }
@@ -60,7 +60,7 @@ impl<E: Env> Partition<E> {
     }
 
     fn begin_flush(&self) -> Option<(Flush<E::Disk>, u64)> {
-        let mut core = self.enter().ok()?;
+        let mut core = self.enter_background()?;
         // From here on an append asks for the next flush.
         core.flush.wanted = false;
         core.flush.unflushed_since = None;
@@ -69,7 +69,7 @@ impl<E: Env> Partition<E> {
     }
 
     fn end_flush(&self, env: &E, flush: Flush<E::Disk>, appended_bytes: u64, outcome: Result<(), DiskError>) {
-        let Ok(mut core) = self.enter() else { return };
+        let Some(mut core) = self.enter_background() else { return };
         if let Err(error) = outcome {
             self.fail(env, core, &error);
             return;
