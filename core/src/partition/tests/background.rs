@@ -7,12 +7,7 @@ use crate::log::recovery::Checkpointed;
 fn checkpoints(scene: &Scene) -> Checkpoints {
     let disk = scene.disk.restart_machine(PowerLoss::Everything);
     let env = OneNode::new(disk.clone());
-    env.block_on(LogDir::open(disk, PathBuf::from("/d"), Switches::default())).unwrap().checkpoints
-}
-
-fn sleep(scene: &Scene, wait: Duration) {
-    let clock = scene.env.clock();
-    scene.env.block_on(clock.sleep_until(clock.now() + wait));
+    env.block_on(LogDir::open(disk, PathBuf::from("/d"), page_cache().log.switches)).unwrap().checkpoints
 }
 
 #[test]

@@ -100,3 +100,35 @@ fn a_failed_sync_acknowledges_nothing_and_is_never_tried_again() {
     scene.flush();
     assert_eq!(scene.disk.calls(), calls);
 }
+
+#[test]
+fn a_partition_is_flushed_once_at_a_time_and_who_asks_meanwhile_is_served_next() {
+    let scene = leader(flush_first());
+    scene.append(&batch(1)).unwrap();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut first = std::pin::pin!(scene.partition.flush(&scene.env));
+    assert!(first.as_mut().poll(&mut context).is_pending());
+    assert!(first.as_mut().poll(&mut context).is_pending());
+    scene.append(&batch(1)).unwrap();
+    let calls = scene.disk.calls();
+    scene.flush();
+    assert_eq!(scene.disk.calls(), calls, "the second one left the disk alone");
+    scene.env.block_on(first);
+    let _flusher = scene.flusher();
+    sleep(&scene, Duration::from_millis(1));
+    assert_eq!(scene.high_watermark(), 2);
+}
+
+#[test]
+fn a_flush_that_was_dropped_does_not_block_the_next_one() {
+    let scene = leader(flush_first());
+    scene.append(&batch(1)).unwrap();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut dropped = Box::pin(scene.partition.flush(&scene.env));
+    assert!(dropped.as_mut().poll(&mut context).is_pending());
+    assert!(dropped.as_mut().poll(&mut context).is_pending());
+    drop(dropped);
+    assert_eq!(scene.high_watermark(), 0);
+    scene.flush();
+    assert_eq!(scene.high_watermark(), 1);
+}

@@ -13,7 +13,6 @@ use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicPartition, Uuid};
 use crate::log::dir::LogDir;
 use crate::log::{TimestampType, sites};
-use crate::museum::Switches;
 use crate::purgatory::{Mark, Wakeup};
 use crate::record::batch::Batch;
 use crate::record::builder::{BatchBuilder, set_producer};
@@ -55,7 +54,8 @@ fn follower(settings: Settings) -> Scene {
     let env = OneNode::new(disk.clone());
     env.keep_facts();
     let id = TopicPartition::new(Uuid([9; 16]), 0);
-    let opened = env.block_on(LogDir::open(disk.clone(), PathBuf::from("/d"), Switches::default())).unwrap();
+    let opened =
+        env.block_on(LogDir::open(disk.clone(), PathBuf::from("/d"), settings.log.switches)).unwrap();
     let log = opened.dir.create_log(id, settings.log, Offset::ZERO, NOW).unwrap();
     let directory = Arc::new(Directory::new(Arc::new(opened.dir), Arc::new(Parked::default())));
     let partition = Arc::new(Partition::new(id, log, Offset::ZERO, settings, directory.clone()));
@@ -162,4 +162,9 @@ fn awaits(acknowledgement: Acknowledgement) -> OffsetNeed {
         Acknowledgement::Given => panic!("acknowledged at once"),
         Acknowledgement::Lost(error) => panic!("lost: {error}"),
     }
+}
+
+fn sleep(scene: &Scene, wait: Duration) {
+    let clock = scene.env.clock();
+    scene.env.block_on(clock.sleep_until(clock.now() + wait));
 }
