@@ -15,8 +15,8 @@ pub(super) const KIND: Kind = Kind {
         Parameter { name: "calls", what: What::Number, default: "0..200", doc: "disk calls that still succeed" },
         Parameter {
             name: "mode",
-            what: What::OneOf(&["process", "prefix", "subset", "torn", "garbage"]),
-            default: "process|prefix|subset|torn|garbage",
+            what: What::OneOf(&["process", "nothing", "prefix", "subset", "zeros", "garbage"]),
+            default: "process|nothing|prefix|subset|zeros|garbage",
             doc: "process death, or what a loss of power leaves",
         },
         DOWN,

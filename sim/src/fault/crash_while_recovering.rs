@@ -12,8 +12,8 @@ pub(super) const KIND: Kind = Kind {
     parameters: &[
         Parameter {
             name: "first",
-            what: What::OneOf(&["clean", "process", "prefix", "subset", "torn", "garbage"]),
-            default: "clean|process|prefix|subset|torn|garbage",
+            what: What::OneOf(&["clean", "process", "nothing", "prefix", "subset", "zeros", "garbage"]),
+            default: "clean|process|nothing|prefix|subset|zeros|garbage",
             doc: "how the node goes down before",
         },
         POWER_MODE,

@@ -174,8 +174,8 @@ const DOWN: Parameter =
 /// `mode`: what a loss of power leaves of the writes that were not synced.
 const POWER_MODE: Parameter = Parameter {
     name: "mode",
-    what: What::OneOf(&["prefix", "subset", "torn", "garbage"]),
-    default: "prefix|subset|torn|garbage",
+    what: What::OneOf(&["nothing", "prefix", "subset", "zeros", "garbage"]),
+    default: "nothing|prefix|subset|zeros|garbage",
     doc: "what is left of writes that were not synced",
 };
 

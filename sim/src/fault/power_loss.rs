@@ -1,8 +1,8 @@
 //! The machine loses power: whatever was not synced survives in part, or as rubbish, or not at all.
 //!
-//! `prefix` keeps the first writes of each file, `subset` any of them (disks reorder), `torn` cuts one in its middle,
-//! `garbage` leaves rubbish where lost sectors were. Names that were created, changed or removed since the last
-//! directory sync may be lost.
+//! Of each file `nothing` keeps no write, `prefix` the first few and a torn part of the next, `subset` any sectors
+//! (disks reorder), `zeros` the length alone, and `garbage` any of these with rubbish where sectors were lost. Names
+//! that were created, changed or removed since the last directory sync may be lost.
 //!
 //! What must survive: with `flush.messages=1` everything acknowledged; otherwise what was flushed. And in every
 //! case the node starts again by itself, with a log that is a clean prefix of what was written.
