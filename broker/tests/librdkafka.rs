@@ -40,9 +40,13 @@ struct Broker {
 
 impl Broker {
     fn start(directory: &Path) -> Self {
-        let binary = std::env::var_os("JANGBU_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_jangbu").into(), PathBuf::from);
+        let binary = std::env::var_os("JANGBU_BINARY")
+            .map_or_else(|| env!("CARGO_BIN_EXE_jangbu").into(), PathBuf::from);
         // The port is free now and taken a moment later: good enough on a machine of one's own.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a free port")
+            .port();
         let mut broker = Self { binary, directory: directory.to_owned(), port, child: None };
         broker.spawn();
         broker
@@ -56,7 +60,11 @@ impl Broker {
             self.port
         );
         std::fs::write(&properties, text).expect("the directory is writable");
-        let log = std::fs::File::options().create(true).append(true).open(self.directory.join("broker.log")).expect("a log file");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.directory.join("broker.log"))
+            .expect("a log file");
         let child = Command::new(&self.binary)
             .args(["broker", "--config"])
             .arg(&properties)
@@ -110,10 +118,13 @@ impl ProducerContext for Context {
     }
 }
 
-fn sequence_of(value: &[u8]) -> u64 { u64::from_be_bytes(value[..8].try_into().expect("values are longer")) }
+fn sequence_of(value: &[u8]) -> u64 {
+    u64::from_be_bytes(value[..8].try_into().expect("values are longer"))
+}
 
 fn create_topic(bootstrap: &str) {
-    let admin: AdminClient<_> = ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("an admin client");
+    let admin: AdminClient<_> =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("an admin client");
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
@@ -186,7 +197,10 @@ fn consume(bootstrap: &str, partition: i32) -> Vec<u64> {
     let mut values = Vec::new();
     let mut next_offset = 0;
     while next_offset < end {
-        let message = consumer.poll(Duration::from_secs(20)).expect("records up to the high watermark").expect("no error");
+        let message = consumer
+            .poll(Duration::from_secs(20))
+            .expect("records up to the high watermark")
+            .expect("no error");
         assert_eq!(message.offset(), next_offset, "partition {partition}: a gap or a repeat");
         next_offset = message.offset() + 1;
         values.push(sequence_of(message.payload().expect("a value")));
@@ -206,7 +220,9 @@ fn run(load: &Load) {
         let (broker, kills_at, start) = (broker.clone(), load.kills_at, Instant::now());
         thread::spawn(move || {
             for &second in kills_at {
-                thread::sleep((start + Duration::from_secs(second)).saturating_duration_since(Instant::now()));
+                thread::sleep(
+                    (start + Duration::from_secs(second)).saturating_duration_since(Instant::now()),
+                );
                 let mut broker = broker.lock().expect("no panic");
                 broker.kill();
                 thread::sleep(Duration::from_secs(1));
@@ -225,10 +241,17 @@ fn run(load: &Load) {
         assert!(rising, "partition {partition}: a value doubled or out of order");
         let acked = deliveries.acked.get(&partition).cloned().unwrap_or_default();
         for sequence in &acked {
-            assert!(consumed.binary_search(sequence).is_ok(), "partition {partition}: acknowledged value {sequence} is lost");
+            assert!(
+                consumed.binary_search(sequence).is_ok(),
+                "partition {partition}: acknowledged value {sequence} is lost"
+            );
         }
         let failed = deliveries.failed.get(&partition).map_or(0, Vec::len);
-        assert_eq!(acked.len() + failed, sent[&partition] as usize, "partition {partition}: every value has its report");
+        assert_eq!(
+            acked.len() + failed,
+            sent[&partition] as usize,
+            "partition {partition}: every value has its report"
+        );
         acked_count += acked.len();
         failed_count += failed;
         consumed_count += consumed.len();
@@ -250,5 +273,9 @@ fn nothing_acknowledged_is_lost_or_doubled_when_the_broker_is_killed_once() {
 #[test]
 #[ignore = "50 seconds; `cargo xtask conformance` runs it"]
 fn nothing_acknowledged_is_lost_or_doubled_over_five_kills() {
-    run(&Load { duration: Duration::from_secs(50), records_per_second: 20_000, kills_at: &[8, 16, 24, 32, 40] });
+    run(&Load {
+        duration: Duration::from_secs(50),
+        records_per_second: 20_000,
+        kills_at: &[8, 16, 24, 32, 40],
+    });
 }

@@ -28,7 +28,8 @@ pub fn build(root: &Path) -> Result<PathBuf> {
 pub fn run(root: &Path) -> Result<()> {
     let path = build(root)?;
     let binary = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-    let museum = std::fs::read_to_string(root.join("core/src/museum.rs")).context("reading core/src/museum.rs")?;
+    let museum =
+        std::fs::read_to_string(root.join("core/src/museum.rs")).context("reading core/src/museum.rs")?;
     let mut needles = switch_names(&museum);
     ensure!(needles.len() >= 8, "found only {} switch names in core/src/museum.rs", needles.len());
     needles.push("madsim".to_owned());
@@ -63,6 +64,9 @@ mod tests {
 
     #[test]
     fn names_are_read_from_the_table_of_switches() {
-        assert_eq!(switch_names("    NoCrcRecovery = \"C7\", \"no-crc-recovery\";\n    /// doc\n"), ["no-crc-recovery"]);
+        assert_eq!(
+            switch_names("    NoCrcRecovery = \"C7\", \"no-crc-recovery\";\n    /// doc\n"),
+            ["no-crc-recovery"]
+        );
     }
 }

@@ -11,6 +11,8 @@ mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod disk;
+#[cfg(any(test, feature = "contract"))]
+pub mod memory;
 mod net;
 mod task;
 

@@ -26,8 +26,13 @@ pub fn check(root: &Path, findings: &mut Vec<Finding>) -> Result<()> {
         }
     }
     let deny = read(&root.join("deny.toml"))?;
-    let reasons: BTreeSet<String> =
-        deny.get("reasons").and_then(toml::Value::as_table).context("deny.toml has no [reasons]")?.keys().cloned().collect();
+    let reasons: BTreeSet<String> = deny
+        .get("reasons")
+        .and_then(toml::Value::as_table)
+        .context("deny.toml has no [reasons]")?
+        .keys()
+        .cloned()
+        .collect();
     for name in used.difference(&reasons) {
         let what = format!("dependency `{name}` has no reason: add one line to [reasons], or do without it");
         findings.push(Finding { file: "deny.toml".to_owned(), line: 1, what });

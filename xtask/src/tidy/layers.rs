@@ -23,7 +23,21 @@ const EDGES: &[(&str, &[&str])] = &[
     ("client", &["env"]),
     ("partition", &["env", "log", "replica", "purgatory", "metadata", "config"]),
     ("quorum", &["env", "log", "metadata", "controller", "config"]), // never partition: the control lane takes no partition lock (D12)
-    ("api", &["env", "log", "metadata", "controller", "config", "partition", "quorum", "purgatory", "fetch_session", "server"]),
+    (
+        "api",
+        &[
+            "env",
+            "log",
+            "metadata",
+            "controller",
+            "config",
+            "partition",
+            "quorum",
+            "purgatory",
+            "fetch_session",
+            "server",
+        ],
+    ),
     ("server", &["env", "log", "metadata", "config", "partition", "quorum", "api", "fetch_session"]),
     ("node", &["env", "log", "metadata", "controller", "config", "partition", "quorum", "server", "api"]),
 ];

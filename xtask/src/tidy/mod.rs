@@ -55,7 +55,10 @@ pub fn run(root: &Path) -> Result<()> {
         println!("{finding}");
     }
     if !findings.is_empty() {
-        bail!("{} findings: mend them, or change the rule in xtask/src/tidy and say why in the commit", findings.len());
+        bail!(
+            "{} findings: mend them, or change the rule in xtask/src/tidy and say why in the commit",
+            findings.len()
+        );
     }
     println!("tidy: no findings");
     Ok(())

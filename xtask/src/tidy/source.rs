@@ -69,7 +69,8 @@ fn collect(root: &Path, folder: &str, into: &mut Vec<Source>) -> Result<()> {
         if root.join(&child).is_dir() {
             collect(root, &child, into)?;
         } else if name.ends_with(".rs") {
-            let text = std::fs::read_to_string(root.join(&child)).with_context(|| format!("reading {child}"))?;
+            let text =
+                std::fs::read_to_string(root.join(&child)).with_context(|| format!("reading {child}"))?;
             into.push(Source::new(&child, &text));
         }
     }

@@ -16,7 +16,8 @@ const CORE: &[(&str, &str)] = &[
 ];
 
 /// What must not stand in any line of code.
-const EVERYWHERE: &[(&str, &str)] = &[("todo!(", "finish it"), ("unimplemented!(", "finish it"), ("dbg!(", "remove it")];
+const EVERYWHERE: &[(&str, &str)] =
+    &[("todo!(", "finish it"), ("unimplemented!(", "finish it"), ("dbg!(", "remove it")];
 
 /// Names that say nothing about what a file is for.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helpers", "helper", "manager", "impls", "misc"];
@@ -35,7 +36,11 @@ pub fn check(source: &Source, findings: &mut Vec<Finding>) {
         // This folder names the words it forbids.
         for (word, reason) in words.filter(|_| !source.path.starts_with("xtask/src/tidy/")) {
             if text.contains(word) {
-                findings.push(Finding { file: source.path.clone(), line, what: format!("`{word}`: {reason}") });
+                findings.push(Finding {
+                    file: source.path.clone(),
+                    line,
+                    what: format!("`{word}`: {reason}"),
+                });
             }
         }
     }
@@ -67,7 +72,10 @@ mod tests {
         check(&Source::new("core/src/x.rs", "tokio::select! {\n    a = b => {}\n}"), &mut findings);
         assert_eq!(findings.len(), 1);
         findings.clear();
-        check(&Source::new("core/src/x.rs", "tokio::select! {\n    biased;\n    a = b => {}\n}"), &mut findings);
+        check(
+            &Source::new("core/src/x.rs", "tokio::select! {\n    biased;\n    a = b => {}\n}"),
+            &mut findings,
+        );
         assert!(findings.is_empty());
     }
 
