@@ -21,4 +21,5 @@ pub mod scenario;
 pub mod simulate;
 pub mod trace;
 pub mod worker;
+pub mod workload;
 pub mod world;

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::trace::Event;
-
 /// What came of one run of one seed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
@@ -37,7 +35,7 @@ pub struct Outcome {
     pub resolved: Vec<Option<u64>>,
     /// Events kept for people, when they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub kept: Vec<Event>,
+    pub kept: Vec<serde_json::Value>,
 }
 
 /// An invariant that did not hold.

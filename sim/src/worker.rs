@@ -58,7 +58,8 @@ impl Prepared {
         Ok(Self { job, scenario, plan })
     }
 
-    /// One run on a fresh thread, whose CPU time is read outside the simulated runtime.
+    /// One run on a fresh thread. Its cost is read here, outside the simulated runtime: a thread's own statistics lag
+    /// behind by up to a tick of the kernel.
     fn run(&self, request: &Request) -> Outcome {
         let before = cpu_ns();
         let mut outcome = simulate::run(&self.scenario, &self.job, self.plan.as_ref(), request);

@@ -356,7 +356,11 @@ impl Stage {
     /// Resets all connections of a node.
     pub fn reset_connections(&mut self, index: usize) -> Result<(), Skipped> {
         let node = self.up(index)?;
-        self.world.reset_connections(node);
+        for other in self.world.nodes() {
+            if other != node {
+                self.world.reset_connections(node, other);
+            }
+        }
         Ok(())
     }
 

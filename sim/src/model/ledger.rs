@@ -126,22 +126,25 @@ impl Ledger {
         }
     }
 
+    fn entry(&mut self, node: NodeId, partition: &TopicPartition) -> &mut Replica {
+        self.replicas.entry((node, *partition)).or_default()
+    }
+
     fn update_fact(&mut self, node: NodeId, fact: &Fact) {
-        let mut replica = |partition: &TopicPartition| self.replicas.entry((node, *partition)).or_default();
         match fact {
             Fact::Appended { partition, log_end, batches, .. } => {
-                let replica = replica(partition);
+                let replica = self.entry(node, partition);
                 replica.batches.extend(headers(batches).iter().filter_map(Written::from_header));
                 replica.log_end = log_end.0;
             }
-            Fact::Truncated { partition, log_end } => replica(partition).cut(log_end.0),
-            Fact::LogStartMoved { partition, log_start, .. } => replica(partition).log_start = log_start.0,
+            Fact::Truncated { partition, log_end } => self.entry(node, partition).cut(log_end.0),
+            Fact::LogStartMoved { partition, log_start, .. } => self.entry(node, partition).log_start = log_start.0,
             Fact::Flushed { partition, flushed } => {
-                let replica = replica(partition);
+                let replica = self.entry(node, partition);
                 replica.flushed = replica.flushed.max(flushed.0);
             }
             Fact::HighWatermark { partition, high_watermark } => {
-                replica(partition).high_watermark = high_watermark.0;
+                self.entry(node, partition).high_watermark = high_watermark.0;
             }
             Fact::Recovered { .. }
             | Fact::BecameLeader { .. }

@@ -205,7 +205,8 @@ fn faults(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<FaultChoice>,
         let when = match (table.optional("at")?, table.optional("mean_every")?) {
             (Some(at), None) => When::At(at),
             (None, Some(mean)) => When::Every { mean, first_after: table.choice("first_after", "1s")? },
-            _ => return Err(table.error("a fault has either `at` or `mean_every`")),
+            (None, None) => return Err(table.missing(&["at", "mean_every"])),
+            (Some(_), Some(_)) => return Err(table.error("a fault has either `at` or `mean_every`, not both")),
         };
         let target = match table.take("target") {
             Some(entry) => {

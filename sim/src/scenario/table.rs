@@ -67,9 +67,27 @@ impl<'a> Table<'a> {
     }
 
     /// The value of a key that must be there.
+    ///
+    /// # Errors
+    /// When it is missing; a key that was probably meant is pointed at.
     pub fn require(&mut self, key: &'static str) -> Result<Entry<'a>, ScenarioError> {
-        let title = self.title.clone();
-        self.take(key).ok_or_else(|| self.error(format!("{title} needs `{key}`")))
+        match self.take(key) {
+            Some(entry) => Ok(entry),
+            None => Err(self.missing(&[key])),
+        }
+    }
+
+    /// The error for a table that has none of these keys.
+    pub fn missing(&self, keys: &[&'static str]) -> ScenarioError {
+        for (written, entry) in &self.entries {
+            if let Some(meant) = did_you_mean(written, keys.iter().copied()) {
+                let message = format!("unknown key `{written}` in {}", self.title);
+                return ScenarioError::new(self.source, entry.key_span.clone(), message)
+                    .remedy(format!("did you mean `{meant}`?"));
+            }
+        }
+        let names: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        self.error(format!("{} needs {}", self.title, names.join(" or ")))
     }
 
     /// A value that may be a range or a set; `default` (in the file's own notation) when the key is missing.
