@@ -406,9 +406,7 @@ impl Disk for MemoryDisk {
                 for dir in moved {
                     let names = state.dirs.remove(&dir).expect("listed");
                     let rest = dir.strip_prefix(from).expect("filtered");
-                    state
-                        .dirs
-                        .insert(if rest == Path::new("") { to.into() } else { to.join(rest) }, names);
+                    state.dirs.insert(if rest == Path::new("") { to.into() } else { to.join(rest) }, names);
                 }
             }
             if from_dir == to_dir {

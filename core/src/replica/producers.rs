@@ -231,7 +231,9 @@ impl Producers {
             producer.transaction_start = None;
             return;
         }
-        let Some(last_offset) = header.last_offset() else { return };
+        let Some(last_offset) = header.last_offset().filter(|_| header.last_offset_delta >= 0) else {
+            return;
+        };
         producer.push(ProducedBatch {
             last_sequence: advance_sequence(header.base_sequence, header.last_offset_delta.into()),
             last_offset,
