@@ -18,7 +18,7 @@ pub enum Choice<T> {
 }
 
 /// A kind of value that scenarios can hold.
-pub trait Drawable: Clone + Debug + PartialOrd {
+pub trait Drawable: Clone + Debug {
     /// What to write, for messages.
     const EXPECTED: &'static str;
 
@@ -28,7 +28,7 @@ pub trait Drawable: Clone + Debug + PartialOrd {
     /// Writes it so that [`Drawable::from_text`] gives the same value.
     fn to_text(&self) -> String;
 
-    /// A value between two others, or `None` when there is no "between".
+    /// A value from one to another, both included; `None` when the first is larger or there is no order.
     fn between(low: &Self, high: &Self, rng: &mut Rng) -> Option<Self>;
 }
 
@@ -60,7 +60,7 @@ impl Drawable for u64 {
     }
 
     fn between(low: &Self, high: &Self, rng: &mut Rng) -> Option<Self> {
-        Some(between(rng, *low, *high))
+        (low <= high).then(|| between(rng, *low, *high))
     }
 }
 
@@ -94,6 +94,9 @@ impl Drawable for Duration {
 
     fn between(low: &Self, high: &Self, rng: &mut Rng) -> Option<Self> {
         let (low, high) = (low.as_nanos() as u64, high.as_nanos() as u64);
+        if low > high {
+            return None;
+        }
         let drawn = between(rng, low, high);
         // Whole microseconds read better, and nothing hangs on less.
         Some(Duration::from_nanos((drawn / 1000 * 1000).clamp(low, high)))
@@ -139,8 +142,8 @@ impl<T: Drawable> Choice<T> {
     pub fn from_text(text: &str) -> Option<Self> {
         if let Some((low, high)) = text.split_once("..") {
             let (low, high) = (T::from_text(low.trim())?, T::from_text(high.trim())?);
-            let ranges = T::between(&low, &high, &mut Rng::from_seed(0)).is_some();
-            return (ranges && low <= high || low.to_text() == high.to_text()).then_some(Self::Range(low, high));
+            let is_range = T::between(&low, &high, &mut Rng::from_seed(0)).is_some();
+            return is_range.then_some(Self::Range(low, high));
         }
         T::from_text(text).map(Self::Fixed)
     }

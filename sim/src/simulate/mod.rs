@@ -113,6 +113,6 @@ fn summarise(outcome: run::Outcome<()>, board: &Board) -> Outcome {
 pub fn unstruck_sites<'a>(counts: impl Iterator<Item = (&'a String, &'a (u64, u64))>) -> Vec<String> {
     let struck: std::collections::BTreeSet<&str> =
         counts.filter(|(_, (_, strikes))| *strikes > 0).map(|(name, _)| name.as_str()).collect();
-    let _ = &struck;
-    Vec::new()
+    let all = jangbu_core::log::sites::ALL;
+    all.iter().map(|site| site.name()).filter(|name| !struck.contains(name)).map(str::to_owned).collect()
 }
