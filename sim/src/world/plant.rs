@@ -64,7 +64,6 @@ impl World {
 }
 
 /// Folds the order in which a map gives out its keys.
-#[expect(clippy::iter_over_hash_type, reason = "this is the leak")]
 fn map_order() -> u64 {
     let map: hashbrown::HashMap<u64, ()> = (0..64).map(|key| (key, ())).collect();
     let mut order = 0u64;

@@ -50,9 +50,12 @@ impl Content {
     /// Writes the first `limit` bytes of the buffers.
     pub(super) fn write(&mut self, buffers: &[IoSlice<'_>], position: usize, limit: usize) {
         let len = buffers.iter().map(|buffer| buffer.len()).sum::<usize>().min(limit);
+        if len == 0 {
+            return;
+        }
         let len_before = self.bytes.len();
         let replaced = self.bytes.get(position..len_before.min(position + len)).unwrap_or_default().to_vec();
-        if position > len_before && len > 0 {
+        if position > len_before {
             self.bytes.resize(position, 0);
         }
         let (mut at, mut left) = (position, len);
@@ -261,3 +264,6 @@ fn overlay(image: &mut Vec<u8>, position: usize, part: &[u8]) {
     image[position..position + over].copy_from_slice(&part[..over]);
     image.extend_from_slice(&part[over..]);
 }
+
+#[cfg(test)]
+mod tests;

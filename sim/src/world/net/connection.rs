@@ -371,11 +371,6 @@ impl Connection {
         });
     }
 
-    /// The writer was dropped in the middle of its bytes: nothing sensible can follow.
-    pub(super) fn spoil(&self, side: usize) {
-        lock(&self.state).ends[side].writable = false;
-    }
-
     /// One of the two halves was dropped. Returns whether both ends are gone now.
     pub(super) fn drop_half(&self, world: &World, side: usize) -> bool {
         let now = world.now().0;

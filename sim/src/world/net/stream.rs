@@ -29,7 +29,11 @@ struct Half {
 pub struct SimReader(Half);
 
 /// The outgoing half of an end.
-pub struct SimWriter(Half);
+pub struct SimWriter {
+    half: Half,
+    /// A call has failed or was given up: part of its bytes may have been sent, and nothing sensible can follow.
+    broken: bool,
+}
 
 impl SimStream {
     /// Both ends of a connection, each of an incarnation.
@@ -46,7 +50,7 @@ impl SimStream {
                 incarnation: incarnation.clone(),
                 side,
             };
-            SimStream { reader: SimReader(half()), writer: SimWriter(half()) }
+            SimStream { reader: SimReader(half()), writer: SimWriter { half: half(), broken: false } }
         };
         (end(0, here), end(1, there))
     }
@@ -111,25 +115,16 @@ fn note_delivery(half: &Half, bytes: &[u8]) {
     });
 }
 
-/// Breaks the stream when a write is given up in the middle.
-struct Unfinished<'a> {
-    half: &'a Half,
-    finished: bool,
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if !self.finished {
-            self.half.connection.spoil(self.half.side);
-        }
-    }
-}
-
 impl SimWriter {
+    /// Begins a call: until it ends well, the half is broken.
+    fn begin(&mut self) -> io::Result<()> {
+        self.half.alive()?;
+        if std::mem::replace(&mut self.broken, true) { Err(ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+
     async fn send(&mut self, mut data: Data) -> io::Result<()> {
-        let half = &self.0;
-        let mut unfinished = Unfinished { half, finished: false };
-        let result = std::future::poll_fn(|context| {
+        let half = &self.half;
+        std::future::poll_fn(|context| {
             loop {
                 half.alive()?;
                 match half.connection.write(&half.world, half.side, &mut data, context.waker()) {
@@ -140,9 +135,7 @@ impl SimWriter {
                 }
             }
         })
-        .await;
-        unfinished.finished = result.is_ok();
-        result
+        .await
     }
 }
 
@@ -153,37 +146,42 @@ impl StreamWriter for SimWriter {
     type File = SimFile;
 
     async fn write(&mut self, bytes: Bytes, _more: bool) -> io::Result<()> {
-        self.send(Data::Bytes(bytes)).await
+        self.begin()?;
+        self.send(Data::Bytes(bytes)).await?;
+        self.broken = false;
+        Ok(())
     }
 
     async fn send_file(&mut self, slice: &FileSlice<SimFile>, _more: bool) -> io::Result<()> {
+        self.begin()?;
         let (mut position, mut left) = (slice.position, slice.len as usize);
         while left > 0 {
             let len = left.min(FILE_CHUNK_BYTES);
             let inode = slice.file.inode().clone();
             // A truncation may have overtaken the slice; what is missing can no longer be sent as promised.
             if inode.with_range(position, len, <[u8]>::len) < len {
-                self.0.connection.spoil(self.0.side);
                 return Err(ErrorKind::UnexpectedEof.into());
             }
             self.send(Data::File { inode, position, len }).await?;
             position += len as u64;
             left -= len;
         }
+        self.broken = false;
         Ok(())
     }
 
     async fn shutdown(&mut self) -> io::Result<()> {
-        self.0.alive()?;
-        self.0.connection.finish(&self.0.world, self.0.side);
+        self.begin()?;
+        self.half.connection.finish(&self.half.world, self.half.side);
+        self.broken = false;
         Ok(())
     }
 }
 
 impl Drop for SimWriter {
     fn drop(&mut self) {
-        if !self.0.incarnation.is_over() {
-            self.0.connection.finish(&self.0.world, self.0.side);
+        if !self.half.incarnation.is_over() {
+            self.half.connection.finish(&self.half.world, self.half.side);
         }
     }
 }
