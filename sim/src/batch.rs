@@ -88,7 +88,12 @@ pub struct Batch {
 ///
 /// # Errors
 /// When no worker process can be started.
-pub fn run(scenario: &Scenario, job: &Job, settings: &Settings, progress: &Progress) -> anyhow::Result<Batch> {
+pub fn run(
+    scenario: &Scenario,
+    job: &Job,
+    settings: &Settings,
+    progress: &Progress,
+) -> anyhow::Result<Batch> {
     let started = Instant::now();
     let next = AtomicU64::new(settings.seeds.0);
     let stop = AtomicBool::new(false);
@@ -101,7 +106,15 @@ pub fn run(scenario: &Scenario, job: &Job, settings: &Settings, progress: &Progr
     let (sender, receiver) = channel();
     std::thread::scope(|scope| {
         for _ in 0..jobs {
-            let lane = Lane { scenario, job, settings, next: &next, stop: &stop, double_runs: &double_runs, started };
+            let lane = Lane {
+                scenario,
+                job,
+                settings,
+                next: &next,
+                stop: &stop,
+                double_runs: &double_runs,
+                started,
+            };
             let (sender, failure) = (sender.clone(), &failure);
             scope.spawn(move || {
                 if let Err(error) = lane.work(&sender) {
@@ -202,7 +215,9 @@ impl Lane<'_> {
         let request = Request { seed: outcome.seed, runs: 1, keep: self.settings.keep };
         let again = Worker::start(self.job)?.ask(&request, self.scenario.budget.wall);
         Ok(match again.map(|mut outcomes| outcomes.pop()) {
-            Ok(Some(second)) if second.trace_hash == outcome.trace_hash && second.violation == outcome.violation => {
+            Ok(Some(second))
+                if second.trace_hash == outcome.trace_hash && second.violation == outcome.violation =>
+            {
                 Verdict::Violated(outcome)
             }
             Ok(Some(second)) => Verdict::Differed { first: Box::new(outcome), second: Box::new(second) },

@@ -72,8 +72,7 @@ fn hunt(
         check: None,
         message: None,
     };
-    let job =
-        Job { scenario: scenario.path.clone(), switches: vec![name.to_owned()], ..Job::default() };
+    let job = Job { scenario: scenario.path.clone(), switches: vec![name.to_owned()], ..Job::default() };
     for first in RANGES {
         // One process at a time, so that "the first seed that finds it" does not hang on the number of cores.
         let settings = batch::Settings {
@@ -112,7 +111,8 @@ fn hunt_range(
             if let Verdict::Violated(outcome) = verdict {
                 let violation = outcome.violation.as_ref();
                 bug.check = bug.check.take().or_else(|| violation.map(|violation| violation.check.clone()));
-                bug.message = bug.message.take().or_else(|| violation.map(|violation| violation.message.clone()));
+                bug.message =
+                    bug.message.take().or_else(|| violation.map(|violation| violation.message.clone()));
                 return Ok(Some(*seed));
             }
         }

@@ -115,7 +115,8 @@ impl Case {
         let brokers = drawing.value("cluster.brokers", &cluster.brokers).max(1);
         let network_delay = drawing.value("cluster.network_delay", &cluster.network_delay);
         let sync_delay = drawing.value("cluster.sync_delay", &cluster.sync_delay);
-        let disk_bytes = cluster.disk_bytes.as_ref().map(|choice| drawing.value("cluster.disk_bytes", choice));
+        let disk_bytes =
+            cluster.disk_bytes.as_ref().map(|choice| drawing.value("cluster.disk_bytes", choice));
         let config = config_values(drawing, "cluster.config", &cluster.config);
         let topics = scenario
             .topics
@@ -141,10 +142,8 @@ impl Case {
             checks: scenario.checks.clone(),
             promise: scenario.promise,
             progress_within: drawing.value("liveness.progress_within", &scenario.liveness.progress_within),
-            restart_delay: drawing.value(
-                "restart_delay",
-                &Choice::Range(Duration::from_millis(100), Duration::from_secs(2)),
-            ),
+            restart_delay: drawing
+                .value("restart_delay", &Choice::Range(Duration::from_millis(100), Duration::from_secs(2))),
         }
     }
 }
@@ -178,7 +177,9 @@ fn clients(scenario: &Scenario, drawing: &mut Drawing) -> (Vec<ProducerCase>, Ve
                         every: drawing.value(&format!("{title}.every"), &choices.every),
                         records: drawing.value(&format!("{title}.records"), &choices.records).max(1),
                         record_bytes: drawing.value(&format!("{title}.record_bytes"), &choices.record_bytes),
-                        in_flight: drawing.value(&format!("{title}.in_flight"), &choices.in_flight).clamp(1, 5),
+                        in_flight: drawing
+                            .value(&format!("{title}.in_flight"), &choices.in_flight)
+                            .clamp(1, 5),
                     });
                 }
             }

@@ -49,7 +49,10 @@ fn scenarios(arguments: &RunArgs) -> anyhow::Result<Vec<(Scenario, Option<u64>)>
         }
         anyhow::ensure!(paths.len() == 1, "a plan belongs to one scenario");
     }
-    anyhow::ensure!(!paths.is_empty(), "name a scenario, such as scenarios/fast/process_crash.toml (see --help)");
+    anyhow::ensure!(
+        !paths.is_empty(),
+        "name a scenario, such as scenarios/fast/process_crash.toml (see --help)"
+    );
     paths.iter().map(|path| Ok((scenario::load(path)?, replayed_seed))).collect()
 }
 
@@ -122,7 +125,9 @@ fn report(arguments: &RunArgs, batches: &[(&Scenario, Batch)]) -> anyhow::Result
 /// When there is no such guard, with the one that was probably meant.
 pub fn find_switch(name: &str) -> anyhow::Result<jangbu_core::museum::Switch> {
     let all = jangbu_core::museum::Switch::ALL;
-    if let Some((_, _, switch)) = all.iter().find(|(id, key, _)| id.eq_ignore_ascii_case(name) || *key == name) {
+    if let Some((_, _, switch)) =
+        all.iter().find(|(id, key, _)| id.eq_ignore_ascii_case(name) || *key == name)
+    {
         return Ok(*switch);
     }
     let keys = all.iter().flat_map(|(id, key, _)| [*id, *key]);

@@ -63,7 +63,13 @@ impl Plan {
                     .iter()
                     .map(|(name, choice)| (*name, draw_parameter(choice, drawing)))
                     .collect();
-                entries.push(Entry { at, kind: choice.kind, target, resolved: None, parameters: Parameters(parameters) });
+                entries.push(Entry {
+                    at,
+                    kind: choice.kind,
+                    target,
+                    resolved: None,
+                    parameters: Parameters(parameters),
+                });
             }
         }
         entries.sort_by_key(|entry| entry.at);
@@ -72,7 +78,8 @@ impl Plan {
 
     /// Writes the plan as [`Plan::load`] reads it.
     pub fn to_toml(&self) -> String {
-        let mut text = String::from("# The fault plan of one seed: run it again with --replay, edit it at will.\n");
+        let mut text =
+            String::from("# The fault plan of one seed: run it again with --replay, edit it at will.\n");
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let _ = writeln!(text, "scenario = {}\nseed = {}\n\n[drawn]", quoted(&self.scenario), self.seed);
         for (name, value) in &self.drawn {
@@ -175,8 +182,12 @@ fn read_entry(source: &Arc<Source>, mut table: Table<'_>) -> Result<Entry, Scena
         let entry = table.require(parameter.name)?;
         let text = entry.text(source)?;
         if !parameter.accepts(&text) {
-            return Err(ScenarioError::new(source, entry.span(), format!("`{text}` is no {}", parameter.name))
-                .remedy(parameter.doc));
+            return Err(ScenarioError::new(
+                source,
+                entry.span(),
+                format!("`{text}` is no {}", parameter.name),
+            )
+            .remedy(parameter.doc));
         }
         parameters.0.insert(parameter.name, text);
     }
@@ -257,7 +268,8 @@ calls = "1..50"
         for seed in 1..50 {
             let (case, plan) = Case::draw(&scenario, seed, None);
             let text = plan.to_toml();
-            let read = Plan::read(Path::new("plan.toml"), text.clone()).unwrap_or_else(|error| panic!("{error}"));
+            let read =
+                Plan::read(Path::new("plan.toml"), text.clone()).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(read.to_toml().lines().count(), text.lines().count());
             assert_eq!(format!("{:?}", read.entries), format!("{:?}", plan.entries));
             let (again, _) = Case::draw(&scenario, seed + 1000, Some(&read));

@@ -27,8 +27,9 @@ impl Progress {
     pub fn new(name: &str, seeds: u64) -> Self {
         let bar = (std::io::stderr().is_terminal() && seeds > 1).then(|| {
             let bar = ProgressBar::new(seeds);
-            let style = ProgressStyle::with_template("{prefix} [{bar:40}] {pos}/{len} seeds {msg} ({eta} left)")
-                .expect("the template is well-formed");
+            let style =
+                ProgressStyle::with_template("{prefix} [{bar:40}] {pos}/{len} seeds {msg} ({eta} left)")
+                    .expect("the template is well-formed");
             bar.set_style(style.progress_chars("=> "));
             bar.set_prefix(name.to_owned());
             bar

@@ -252,7 +252,9 @@ impl Report<'_> {
                 "FAIL  {name}: the expected violation of {} was found in none of {passed} seeds",
                 self.scenario.expect.unwrap_or_default()
             ),
-            _ => writeln!(text, "FAIL  {name}: {} of {} seeds failed", verdicts.len() - passed, verdicts.len()),
+            _ => {
+                writeln!(text, "FAIL  {name}: {} of {} seeds failed", verdicts.len() - passed, verdicts.len())
+            }
         };
         let _ = writeln!(
             text,
@@ -283,15 +285,17 @@ impl Report<'_> {
         for (index, (&seed, verdict)) in failing.enumerate() {
             let what = match verdict {
                 Verdict::Passed(_) => continue,
-                Verdict::Violated(outcome) => outcome.violation.as_ref().map_or_else(String::new, |violation| {
-                    let node = violation.node.map_or_else(String::new, |node| format!(" on node {node}"));
-                    format!(
-                        "{} at {:.6}s{node}: {}",
-                        violation.check,
-                        violation.at_ns as f64 / 1e9,
-                        violation.message
-                    )
-                }),
+                Verdict::Violated(outcome) => {
+                    outcome.violation.as_ref().map_or_else(String::new, |violation| {
+                        let node = violation.node.map_or_else(String::new, |node| format!(" on node {node}"));
+                        format!(
+                            "{} at {:.6}s{node}: {}",
+                            violation.check,
+                            violation.at_ns as f64 / 1e9,
+                            violation.message
+                        )
+                    })
+                }
                 Verdict::Differed { first, second } => difference(first, second),
                 Verdict::TooLong => self.too_long(),
                 Verdict::Died(how) => format!("the seed's process ended: {how}"),
@@ -308,7 +312,11 @@ impl Report<'_> {
 
     fn first_failure(&self, seed: u64, verdict: &Verdict, text: &mut String) {
         if let Verdict::Violated(outcome) = verdict {
-            let _ = writeln!(text, "confirmed in a process of its own, with the same trace {:016x}", outcome.trace_hash);
+            let _ = writeln!(
+                text,
+                "confirmed in a process of its own, with the same trace {:016x}",
+                outcome.trace_hash
+            );
         }
         let plan = match self.plan_of(seed, verdict) {
             Ok(plan) => plan,
@@ -318,7 +326,8 @@ impl Report<'_> {
             }
         };
         if !plan.drawn.is_empty() {
-            let drawn: Vec<String> = plan.drawn.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let drawn: Vec<String> =
+                plan.drawn.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let _ = writeln!(text, "drawn: {}", drawn.join("; "));
         }
         let _ = writeln!(text, "fault plan:");

@@ -48,7 +48,9 @@ impl Check for EpochCache {
             }
             Seen::Recovered { fact: Fact::Recovered { partition, log_start, log_end, .. }, scan, .. } => {
                 let Some(file) = &scan.epoch_file else { return Ok(()) };
-                let lines = file.as_ref().map_err(|why| format!("leader-epoch-checkpoint of {partition} is {why}"))?;
+                let lines = file
+                    .as_ref()
+                    .map_err(|why| format!("leader-epoch-checkpoint of {partition} is {why}"))?;
                 same_as_log(lines, &scan.batches, log_start.0, log_end.0)
                     .map_err(|why| format!("leader-epoch-checkpoint of {partition}: {why}"))
             }
@@ -58,7 +60,12 @@ impl Check for EpochCache {
 }
 
 /// The file may know epochs without records, at the end of the log, and nothing else that the log does not say.
-fn same_as_log(lines: &[(i32, i64)], batches: &[Written], log_start: i64, log_end: i64) -> Result<(), String> {
+fn same_as_log(
+    lines: &[(i32, i64)],
+    batches: &[Written],
+    log_start: i64,
+    log_end: i64,
+) -> Result<(), String> {
     if lines.windows(2).any(|pair| pair[0].0 >= pair[1].0 || pair[0].1 >= pair[1].1) {
         return Err(format!("it does not rise: {lines:?}"));
     }
@@ -74,7 +81,11 @@ fn same_as_log(lines: &[(i32, i64)], batches: &[Written], log_start: i64, log_en
         .map(|(epoch, start)| (*epoch, (*start).max(log_start)))
         .collect();
     // Where the log has no records left of an epoch, the file may still name it at the log's start.
-    let known: Vec<(i32, i64)> =
-        known.iter().enumerate().filter(|(index, entry)| known.get(index + 1).is_none_or(|next| next.1 != entry.1)).map(|(_, entry)| *entry).collect();
+    let known: Vec<(i32, i64)> = known
+        .iter()
+        .enumerate()
+        .filter(|(index, entry)| known.get(index + 1).is_none_or(|next| next.1 != entry.1))
+        .map(|(_, entry)| *entry)
+        .collect();
     if fold == known { Ok(()) } else { Err(format!("it says {lines:?}, the log {fold:?}")) }
 }

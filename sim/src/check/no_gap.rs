@@ -49,15 +49,17 @@ impl Check for NoGap {
             Seen::Fact { node, fact: Fact::Appended { partition, base_offset, .. } } => {
                 let expected = ledger.replica(*node, *partition).map(|replica| replica.log_end);
                 match expected {
-                    Some(end) if end != base_offset.0 => {
-                        Err(format!("{partition} ended at {end}, and the next append got offset {base_offset}"))
-                    }
+                    Some(end) if end != base_offset.0 => Err(format!(
+                        "{partition} ended at {end}, and the next append got offset {base_offset}"
+                    )),
                     _ => Ok(()),
                 }
             }
             Seen::Fact { fact: Fact::LogStartMoved { partition, log_start, high_watermark }, .. } => {
                 if log_start > high_watermark {
-                    return Err(format!("{partition} was cut to start at {log_start}, above its high watermark {high_watermark}"));
+                    return Err(format!(
+                        "{partition} was cut to start at {log_start}, above its high watermark {high_watermark}"
+                    ));
                 }
                 if let Some(slot) = ledger.slot(*partition) {
                     let bounds = self.bounds.entry(slot).or_default();
@@ -87,7 +89,9 @@ impl Check for NoGap {
                     _ => Ok(()),
                 }
             }
-            Seen::Client(ClientEvent::Moved { reader, slot, from, to }) => self.moved(*reader, *slot, *from, *to),
+            Seen::Client(ClientEvent::Moved { reader, slot, from, to }) => {
+                self.moved(*reader, *slot, *from, *to)
+            }
             _ => Ok(()),
         }
     }

@@ -46,20 +46,23 @@ impl Check for OffsetsUnique {
     fn see(&mut self, seen: &Seen<'_>, ledger: &Ledger) -> Result<(), String> {
         match seen {
             Seen::Client(ClientEvent::Read { slot, offset, value, .. }) => self.value(*slot, *offset, *value),
-            Seen::Client(ClientEvent::Acked { slot, first, count, base_offset: Some(base), .. }) => {
-                (*first..first + count).zip(*base..).try_for_each(|(value, offset)| self.value(*slot, offset, value))
-            }
-            Seen::Client(ClientEvent::ReadWhole { slot, log_start, values }) => {
-                values.iter().zip(*log_start..).try_for_each(|(value, offset)| self.value(*slot, offset, *value))
-            }
-            Seen::Fact { fact: Fact::Appended { partition, base_offset, log_end, leader_epoch, .. }, .. } => {
-                self.appended(*partition, leader_epoch.0, base_offset.0, log_end.0)
-            }
+            Seen::Client(ClientEvent::Acked { slot, first, count, base_offset: Some(base), .. }) => (*first
+                ..first + count)
+                .zip(*base..)
+                .try_for_each(|(value, offset)| self.value(*slot, offset, value)),
+            Seen::Client(ClientEvent::ReadWhole { slot, log_start, values }) => values
+                .iter()
+                .zip(*log_start..)
+                .try_for_each(|(value, offset)| self.value(*slot, offset, *value)),
+            Seen::Fact {
+                fact: Fact::Appended { partition, base_offset, log_end, leader_epoch, .. }, ..
+            } => self.appended(*partition, leader_epoch.0, base_offset.0, log_end.0),
             // What a loss of power may take by the policy, nobody need find again. Whether it may is for
             // `acked_is_durable` to say.
             Seen::Recovered { node, fact: Fact::Recovered { partition, log_end, .. }, .. } => {
                 let excused = ledger.replica(*node, *partition).is_some_and(|replica| replica.power_lost);
-                if let Some(slot) = ledger.slot(*partition).filter(|slot| excused && !ledger.flushes_before_ack(slot.0))
+                if let Some(slot) =
+                    ledger.slot(*partition).filter(|slot| excused && !ledger.flushes_before_ack(slot.0))
                     && let Some(values) = self.values.get_mut(&slot)
                 {
                     values.split_off(&log_end.0);

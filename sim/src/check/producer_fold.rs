@@ -74,7 +74,9 @@ impl Check for ProducerFold {
         match seen {
             Seen::Fact { node, fact: Fact::Appended { partition, batches, .. } } => {
                 let mut at = 0;
-                while let Some(Ok(header)) = batches.get(at..).map(jangbu_core::record::batch::BatchHeader::parse) {
+                while let Some(Ok(header)) =
+                    batches.get(at..).map(jangbu_core::record::batch::BatchHeader::parse)
+                {
                     at += header.size_bytes();
                     if let Some(batch) = Written::from_header(&header) {
                         self.appended(*node, *partition, &batch)?;

@@ -16,11 +16,13 @@ impl Check for RecoveryEqualsScan {
         let Seen::Recovered { node, fact, scan } = seen else { return Ok(()) };
         let Fact::Recovered { partition, clean, log_start, log_end } = fact else { return Ok(()) };
         let what = if *clean { "after a clean stop" } else { "after an unclean stop" };
-        equals_files(scan, log_start.0, log_end.0).map_err(|why| format!("{partition}, opened {what}: {why}"))?;
+        equals_files(scan, log_start.0, log_end.0)
+            .map_err(|why| format!("{partition}, opened {what}: {why}"))?;
         let Some(replica) = ledger.replica(*node, *partition) else { return Ok(()) };
         let floor = if replica.power_lost { replica.flushed } else { replica.log_end };
         if log_end.0 < floor {
-            let kept = if replica.power_lost { "flushed" } else { "written, and the page cache was not lost" };
+            let kept =
+                if replica.power_lost { "flushed" } else { "written, and the page cache was not lost" };
             return Err(format!(
                 "{partition}, opened {what}: the log ends at {log_end}, but up to {floor} everything was {kept}"
             ));
@@ -60,7 +62,10 @@ fn is_what_was_written(found: &[Written], written: &[Written]) -> Result<(), Str
         while written.next_if(|known| known.end <= batch.base).is_some() {}
         match written.peek() {
             Some(known) if known.base < batch.end && *known != batch => {
-                return Err(format!("at offset {} it holds {batch:?}, but {known:?} was written", batch.base));
+                return Err(format!(
+                    "at offset {} it holds {batch:?}, but {known:?} was written",
+                    batch.base
+                ));
             }
             _ => {}
         }

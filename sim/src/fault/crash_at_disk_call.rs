@@ -12,7 +12,12 @@ pub(super) const KIND: Kind = Kind {
     name: "crash_at_disk_call",
     survives: "as for process_crash or power_loss; a batch that was half written is cut by recovery",
     parameters: &[
-        Parameter { name: "calls", what: What::Number, default: "0..200", doc: "disk calls that still succeed" },
+        Parameter {
+            name: "calls",
+            what: What::Number,
+            default: "0..200",
+            doc: "disk calls that still succeed",
+        },
         Parameter {
             name: "mode",
             what: What::OneOf(&["process", "nothing", "prefix", "subset", "zeros", "garbage"]),

@@ -17,7 +17,12 @@ pub(super) const KIND: Kind = Kind {
             doc: "how the node goes down before",
         },
         POWER_MODE,
-        Parameter { name: "calls", what: What::Number, default: "0..120", doc: "disk calls that succeed in a start" },
+        Parameter {
+            name: "calls",
+            what: What::Number,
+            default: "0..120",
+            doc: "disk calls that succeed in a start",
+        },
         Parameter { name: "times", what: What::Number, default: "1..3", doc: "starts that are interrupted" },
         DOWN,
     ],

@@ -25,7 +25,12 @@ pub(super) const KIND: Kind = Kind {
             default: "once|sticky",
             doc: "the next call alone, or all of them",
         },
-        Parameter { name: "lasts", what: What::Time, default: "100ms..3s", doc: "until a sticky error goes away" },
+        Parameter {
+            name: "lasts",
+            what: What::Time,
+            default: "100ms..3s",
+            doc: "until a sticky error goes away",
+        },
     ],
     strike: |stage, node, parameters| {
         stage.fail_disk(node, parameters.name("on"), parameters.name("mode") == "sticky");

@@ -10,7 +10,12 @@ pub(super) const KIND: Kind = Kind {
     survives: "every record acknowledged before; the write that failed is acknowledged to nobody",
     parameters: &[
         Parameter { name: "free", what: What::Number, default: "0..20000", doc: "bytes that are still free" },
-        Parameter { name: "lasts", what: What::Time, default: "100ms..3s", doc: "until there is space again" },
+        Parameter {
+            name: "lasts",
+            what: What::Time,
+            default: "100ms..3s",
+            doc: "until there is space again",
+        },
     ],
     strike: |stage, node, parameters| {
         stage.fill_disk(node, parameters.number("free"));

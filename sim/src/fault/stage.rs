@@ -267,7 +267,12 @@ impl Stage {
                 interrupts.left -= 1;
                 actor.down = interrupts.down;
                 let strike = strike(&mut self.rng);
-                self.world.crash_at_disk_call(actor.node, interrupts.calls + 1, strike, interrupts.blow.crash());
+                self.world.crash_at_disk_call(
+                    actor.node,
+                    interrupts.calls + 1,
+                    strike,
+                    interrupts.blow.crash(),
+                );
             }
         }
         self.world.start(actor.node);

@@ -89,7 +89,10 @@ impl Ledger {
 
     /// All replicas of a node.
     pub fn of_node(&self, node: NodeId) -> impl Iterator<Item = (TopicPartition, &Replica)> {
-        self.replicas.iter().filter(move |((of, _), _)| *of == node).map(|((_, partition), replica)| (*partition, replica))
+        self.replicas
+            .iter()
+            .filter(move |((of, _), _)| *of == node)
+            .map(|((_, partition), replica)| (*partition, replica))
     }
 
     /// How clients name a partition, unless it is internal.
@@ -138,7 +141,9 @@ impl Ledger {
                 replica.log_end = log_end.0;
             }
             Fact::Truncated { partition, log_end } => self.entry(node, partition).cut(log_end.0),
-            Fact::LogStartMoved { partition, log_start, .. } => self.entry(node, partition).log_start = log_start.0,
+            Fact::LogStartMoved { partition, log_start, .. } => {
+                self.entry(node, partition).log_start = log_start.0
+            }
             Fact::Flushed { partition, flushed } => {
                 let replica = self.entry(node, partition);
                 replica.flushed = replica.flushed.max(flushed.0);
@@ -179,6 +184,9 @@ impl Replica {
 
     /// The batch that begins at an offset.
     pub fn batch_at(&self, base: i64) -> Option<&Written> {
-        self.batches.binary_search_by_key(&base, |batch| batch.base).ok().and_then(|index| self.batches.get(index))
+        self.batches
+            .binary_search_by_key(&base, |batch| batch.base)
+            .ok()
+            .and_then(|index| self.batches.get(index))
     }
 }

@@ -32,7 +32,8 @@ pub fn scan(world: &World, node: NodeId, partition: TopicPartition) -> Scan {
     let directory = partition.to_string();
     let mut scan = Scan::default();
     for (path, _) in world.files(node) {
-        let inside = path.parent().and_then(|parent| parent.file_name()).is_some_and(|name| *name == *directory);
+        let inside =
+            path.parent().and_then(|parent| parent.file_name()).is_some_and(|name| *name == *directory);
         let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| inside) else { continue };
         let Some(bytes) = world.read_file(node, &path) else { continue };
         if name == "leader-epoch-checkpoint" {
@@ -58,7 +59,8 @@ fn segment(scan: &mut Scan, base: i64, mut bytes: Bytes) {
                     return;
                 };
                 if scan.batches.last().is_some_and(|last| last.end > written.base) || written.base < base {
-                    scan.damage = Some(format!("a batch at offset {} behind its place {}", written.base, place()));
+                    scan.damage =
+                        Some(format!("a batch at offset {} behind its place {}", written.base, place()));
                     return;
                 }
                 scan.batches.push(written);

@@ -132,7 +132,11 @@ fn topics(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<Topic>, Scena
         let entry = table.require("name")?;
         let name = entry.text(source)?;
         if topics.iter().any(|topic| topic.name == name) {
-            return Err(ScenarioError::new(source, entry.span(), format!("topic `{name}` stands here twice")));
+            return Err(ScenarioError::new(
+                source,
+                entry.span(),
+                format!("topic `{name}` stands here twice"),
+            ));
         }
         topics.push(Topic {
             name,
@@ -206,7 +210,9 @@ fn faults(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<FaultChoice>,
             (Some(at), None) => When::At(at),
             (None, Some(mean)) => When::Every { mean, first_after: table.choice("first_after", "1s")? },
             (None, None) => return Err(table.missing(&["at", "mean_every"])),
-            (Some(_), Some(_)) => return Err(table.error("a fault has either `at` or `mean_every`, not both")),
+            (Some(_), Some(_)) => {
+                return Err(table.error("a fault has either `at` or `mean_every`, not both"));
+            }
         };
         let target = match table.take("target") {
             Some(entry) => {

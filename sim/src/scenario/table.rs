@@ -116,7 +116,11 @@ impl<'a> Table<'a> {
         let span = entry.span();
         match entry.choice(source)? {
             Choice::Fixed(value) => Ok(Some(value)),
-            _ => Err(ScenarioError::new(source, span, format!("`{key}` must be one value: it is the same for every seed"))),
+            _ => Err(ScenarioError::new(
+                source,
+                span,
+                format!("`{key}` must be one value: it is the same for every seed"),
+            )),
         }
     }
 
@@ -186,7 +190,8 @@ impl<'a> Table<'a> {
     pub fn dotted(mut self) -> Result<Vec<(String, Range<usize>, Choice<String>)>, ScenarioError> {
         let source = self.source;
         let mut found = Vec::new();
-        let mut open: Vec<(String, Entry<'a>)> = std::mem::take(&mut self.entries).into_iter().rev().collect();
+        let mut open: Vec<(String, Entry<'a>)> =
+            std::mem::take(&mut self.entries).into_iter().rev().collect();
         while let Some((key, entry)) = open.pop() {
             if let DeValue::Table(inner) = entry.value.get_ref() {
                 for (name, value) in inner.iter().rev() {
@@ -290,7 +295,11 @@ impl<'a> Entry<'a> {
         let span = self.key_span.clone();
         match self.value.into_inner() {
             DeValue::Table(table) => Ok(Table::new(source, title, span, table)),
-            other => Err(ScenarioError::new(source, span, format!("{title} is a table, not a {}", other.type_str()))),
+            other => Err(ScenarioError::new(
+                source,
+                span,
+                format!("{title} is a table, not a {}", other.type_str()),
+            )),
         }
     }
 }

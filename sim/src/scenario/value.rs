@@ -79,7 +79,8 @@ impl Drawable for Duration {
         }
         let nanos = number.parse::<f64>().ok()? * scale;
         // A century: more is a slip of the pen, and sums of times must not overflow.
-        (nanos.is_finite() && (0.0..3.2e18).contains(&nanos)).then(|| Duration::from_nanos(nanos.round() as u64))
+        (nanos.is_finite() && (0.0..3.2e18).contains(&nanos))
+            .then(|| Duration::from_nanos(nanos.round() as u64))
     }
 
     fn to_text(&self) -> String {
@@ -175,9 +176,7 @@ impl Drawing {
             Choice::Range(low, high) => {
                 T::between(low, high, &mut self.rng).expect("ranges are checked when they are read")
             }
-            Choice::OneOf(values) => {
-                values[self.rng.below(values.len() as u64) as usize].clone()
-            }
+            Choice::OneOf(values) => values[self.rng.below(values.len() as u64) as usize].clone(),
         };
         let recorded = self.recorded.as_ref().and_then(|values| T::from_text(values.get(name)?));
         let value = recorded.unwrap_or(fresh);

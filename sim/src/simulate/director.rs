@@ -37,7 +37,11 @@ pub(super) async fn direct(world: Arc<World>, case: Case, plan: Plan, switches: 
     let director = Director { world: &world, board: &board };
     let deadline = world.now() + SET_UP;
     if !director.wait(&mut stage, deadline, || board.topic_ids().is_some()).await {
-        world.violate("liveness", None, format!("the topics were not created within {SET_UP:?} of the first start"));
+        world.violate(
+            "liveness",
+            None,
+            format!("the topics were not created within {SET_UP:?} of the first start"),
+        );
         return;
     }
     workload::start_clients(&world, &case, &board);
@@ -111,9 +115,14 @@ impl Director<'_> {
             return;
         }
         self.board.set_phase(Phase::ReadOut);
-        if !self.wait(stage, deadline, || self.board.not_read_out().is_none() && self.board.behind().is_none()).await {
+        if !self
+            .wait(stage, deadline, || self.board.not_read_out().is_none() && self.board.behind().is_none())
+            .await
+        {
             let what = match (self.board.not_read_out(), self.board.behind()) {
-                (Some(slot), _) => format!("{} could not be read from start to end", crate::check::slot_text(slot)),
+                (Some(slot), _) => {
+                    format!("{} could not be read from start to end", crate::check::slot_text(slot))
+                }
                 (None, Some(behind)) => behind,
                 (None, None) => return,
             };

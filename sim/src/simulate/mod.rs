@@ -41,7 +41,8 @@ pub fn run(scenario: &Scenario, job: &Job, recorded: Option<&Plan>, request: &Re
     let checks = Checks::new(&case.checks, case.promise, idempotent, Ledger::new(flushes));
     let board = Arc::new(Board::new(checks, &case));
     let shown = board.clone();
-    let outcome = run::run_seed(settings, seed, move |world| director::direct(world, case, plan, switches, shown));
+    let outcome =
+        run::run_seed(settings, seed, move |world| director::direct(world, case, plan, switches, shown));
     summarise(outcome, &board)
 }
 
@@ -58,9 +59,10 @@ fn world_settings(case: &Case, job: &Job, request: &Request) -> Settings {
         },
         net: NetSettings { link, ..NetSettings::default() },
         recording: if request.keep { Recording::Last(EVENTS_KEPT) } else { Recording::Off },
-        leak: job.plant.as_deref().and_then(|name| {
-            Leak::ALL.iter().find(|(known, _)| *known == name).map(|(_, leak)| *leak)
-        }),
+        leak: job
+            .plant
+            .as_deref()
+            .and_then(|name| Leak::ALL.iter().find(|(known, _)| *known == name).map(|(_, leak)| *leak)),
         stop_at_violation: true,
         events_max: EVENTS_MAX,
     }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jangbu_core::client::fetcher::Fetcher;
+use jangbu_core::client::fetcher::{Fetcher, FetcherSettings};
 use jangbu_core::env::{Clock, Env};
 
 use super::client;
-use super::consume::{bounds, records};
+use super::consume::{bounds, fetch, records};
 use crate::case::Case;
 use crate::model::{ClientEvent, Slot};
 use crate::simulate::{Board, Phase};
@@ -16,7 +16,7 @@ use crate::world::SimEnv;
 
 pub(super) async fn run(env: SimEnv, case: Arc<Case>, board: Arc<Board>) -> Result<(), String> {
     let client = client(&env, &case, "auditor");
-    let fetcher = Fetcher::new(client.clone());
+    let fetcher = Fetcher::new(client.clone(), FetcherSettings::default());
     while board.phase() < Phase::ReadOut {
         rest(&env).await;
     }
@@ -52,12 +52,16 @@ async fn read(
     let mut values = Vec::new();
     let mut position = start;
     while position < end {
-        let fetched = fetcher.fetch(topic, slot.1, position, 100, 1, 1 << 20).await.ok()?;
+        let fetched = fetch(fetcher, topic, slot.1, (position, 100, 1 << 20)).await.ok()?;
         let found = records(env, board, slot, position, fetched.batches);
         for (offset, value) in &found {
             if *offset != position {
                 let what = crate::check::slot_text(slot);
-                env.world().violate("no_gap", None, format!("{what}: after {position} comes offset {offset}"));
+                env.world().violate(
+                    "no_gap",
+                    None,
+                    format!("{what}: after {position} comes offset {offset}"),
+                );
                 return None;
             }
             values.push(*value);

@@ -1,12 +1,15 @@
 //! `kind = "consume"`: a client that reads every partition of a topic from its start, and tells each record.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jangbu_core::client::Client;
-use jangbu_core::client::fetcher::{FetchError, Fetched, Fetcher};
+use jangbu_core::client::admin::{AdminError, FoundOffset, OffsetSpec};
+use jangbu_core::client::fetcher::{FetchError, Fetched, Fetcher, FetcherSettings};
 use jangbu_core::env::{Clock, Env, Lane, Task};
+use jangbu_core::ids::Offset;
 use jangbu_core::record::batch::Batch;
 use jangbu_core::record::records::iterate;
 
@@ -19,7 +22,12 @@ use crate::world::SimEnv;
 /// More than any batch of a workload unpacks to.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
-pub(super) async fn run(env: SimEnv, number: usize, case: Arc<Case>, board: Arc<Board>) -> Result<(), String> {
+pub(super) async fn run(
+    env: SimEnv,
+    number: usize,
+    case: Arc<Case>,
+    board: Arc<Board>,
+) -> Result<(), String> {
     let settings = case.consumers[number].clone();
     let topic = &case.topics[settings.topic];
     let client = client(&env, &case, &format!("reader{}", number + 1));
@@ -59,14 +67,14 @@ struct Reader {
 
 impl Reader {
     async fn run(self) {
-        let fetcher = Fetcher::new(self.client.clone());
+        let fetcher = Fetcher::new(self.client.clone(), FetcherSettings::default());
         let mut position = 0;
         while self.board.end(self.slot).is_none_or(|end| position < end) {
             let max_wait_ms = self.settings.max_wait.as_millis() as i32;
             let bytes_max = self.settings.fetch_bytes as i32;
-            match fetcher.fetch(&self.topic, self.slot.1, position, max_wait_ms, 1, bytes_max).await {
+            match fetch(&fetcher, &self.topic, self.slot.1, (position, max_wait_ms, bytes_max)).await {
                 Ok(fetched) => position = self.take(position, fetched),
-                Err(FetchError::OffsetOutOfRange) => position = self.find(position).await,
+                Err(FetchError::OutOfRange { .. }) => position = self.find(position).await,
                 Err(_) => self.rest().await,
             }
             let text = format!("{} is read to {position}", crate::check::slot_text(self.slot));
@@ -102,11 +110,33 @@ impl Reader {
     }
 }
 
+/// A future of a client's request. The compiler cannot see on its own that these are `Send` for every lifetime.
+type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Fetches from a position, for so many milliseconds and bytes at most.
+pub(super) fn fetch<'a>(
+    fetcher: &'a Fetcher<SimEnv>,
+    topic: &'a str,
+    partition: i32,
+    (position, max_wait_ms, bytes_max): (i64, i32, i32),
+) -> Answer<'a, Result<Fetched, FetchError>> {
+    Box::pin(fetcher.fetch(topic, partition, Offset(position), max_wait_ms, 1, bytes_max))
+}
+
 /// First and next offset of a partition.
-pub(super) async fn bounds(client: &Client<SimEnv>, topic: &str, partition: i32) -> Option<(i64, i64)> {
-    let start = client.list_offset(topic, partition, -2).await.ok()?;
-    let end = client.list_offset(topic, partition, -1).await.ok()?;
-    Some((start, end))
+pub(super) fn bounds<'a>(
+    client: &'a Client<SimEnv>,
+    topic: &'a str,
+    partition: i32,
+) -> Answer<'a, Option<(i64, i64)>> {
+    let lookup = move |spec| -> Answer<'a, Result<FoundOffset, AdminError>> {
+        Box::pin(client.list_offsets(topic, partition, spec))
+    };
+    Box::pin(async move {
+        let start = lookup(OffsetSpec::Earliest).await.ok()?;
+        let end = lookup(OffsetSpec::Latest).await.ok()?;
+        Some((start.offset.0, end.offset.0))
+    })
 }
 
 /// The records of a fetch from `position` on: offset and number. What no producer can have written is a violation.

@@ -38,7 +38,12 @@ struct Load<'a> {
     board: Arc<Board>,
 }
 
-pub(super) async fn run(env: SimEnv, number: usize, case: Arc<Case>, board: Arc<Board>) -> Result<(), String> {
+pub(super) async fn run(
+    env: SimEnv,
+    number: usize,
+    case: Arc<Case>,
+    board: Arc<Board>,
+) -> Result<(), String> {
     let settings = &case.producers[number];
     let topic = &case.topics[settings.topic];
     let name = format!("producer{}", number + 1);
