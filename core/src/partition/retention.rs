@@ -57,7 +57,8 @@ impl<E: Env> Partition<E> {
     /// # Errors
     /// `StorageError` when the directory is offline, or goes offline now.
     pub fn retain(&self, env: &E, now: Timestamp) -> Result<(), StorageError> {
-        let mut core = self.enter()?;
+        // A deleted partition retains nothing, which is no failure of the directory.
+        let Ok(mut core) = self.enter() else { return self.directory().check() };
         let before = core.log.log_start();
         let high_watermark = core.high_watermark;
         if let Err(error) = core.log.delete_old_segments(now, high_watermark) {
