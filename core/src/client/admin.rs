@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::connection::RequestError;
+use super::connection::{Connection, RequestError};
 use super::metadata::Metadata;
 use super::{Client, Purpose};
 use crate::env::Env;
@@ -16,8 +16,8 @@ use crate::wire::messages::delete_records_request::{DeleteRecordsPartition, Dele
 use crate::wire::messages::delete_topics_request::DeleteTopicState;
 use crate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use crate::wire::messages::{
-    CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest,
+    CreateTopicsRequest, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest,
+    InitProducerIdRequest, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, RequestResponsePair,
 };
 
 /// Why an administrative request failed.
@@ -192,14 +192,13 @@ impl<E: Env> Client<E> {
         let mut request = DeleteRecordsRequest::default();
         (request.topics, request.timeout_ms) = (vec![of_topic], millis(self.settings().request_timeout));
         let deadline = self.deadline();
-        self.at_leader(topic, partition, deadline, async |connection, _| {
-            let response = connection.call(&request, deadline).await?;
+        let read = |response: DeleteRecordsResponse| {
             let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
             let result = partitions.next().ok_or(AdminError::Incomplete)?;
             check(result.error_code, None)?;
             Ok(Offset(result.low_watermark))
-        })
-        .await
+        };
+        self.at_leader(topic, partition, deadline, |_, _| Ok(request.clone()), read).await
     }
 
     /// Looks up an offset.
@@ -221,7 +220,7 @@ impl<E: Env> Client<E> {
             OffsetSpec::At(timestamp) => timestamp.0,
         };
         let deadline = self.deadline();
-        self.at_leader(topic, partition, deadline, async |connection, epoch| {
+        let ask = |connection: &Connection, epoch: LeaderEpoch| {
             let mut wanted = wanted.clone();
             if connection.version::<ListOffsetsRequest>()? >= 4 {
                 wanted.current_leader_epoch = epoch.0;
@@ -230,7 +229,9 @@ impl<E: Env> Client<E> {
             (of_topic.name, of_topic.partitions) = (StrBytes::from(topic), vec![wanted]);
             let mut request = ListOffsetsRequest::default();
             (request.replica_id, request.topics) = (-1, vec![of_topic]);
-            let response = connection.call(&request, deadline).await?;
+            Ok(request)
+        };
+        let read = |response: ListOffsetsResponse| {
             let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
             let result = partitions.next().ok_or(AdminError::Incomplete)?;
             check(result.error_code, None)?;
@@ -239,8 +240,8 @@ impl<E: Env> Client<E> {
                 timestamp: Timestamp(result.timestamp),
                 leader_epoch: LeaderEpoch(result.leader_epoch),
             })
-        })
-        .await
+        };
+        self.at_leader(topic, partition, deadline, ask, read).await
     }
 
     /// Asks for metadata of the named topics, or of all, and takes it in.
@@ -272,18 +273,22 @@ impl<E: Env> Client<E> {
         Ok((ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)))
     }
 
-    /// Asks a partition's leader until it answers, the deadline comes or trying again is no use.
-    async fn at_leader<T>(
+    /// Asks a partition's leader until it answers, the deadline comes or trying again is no use. Plain closures, because
+    /// a future that holds an asynchronous one is not `Send` for every lifetime, and so cannot be spawned.
+    async fn at_leader<R: RequestResponsePair, T>(
         &self,
         topic: &str,
         partition: i32,
         deadline: Instant,
-        ask: impl AsyncFn(&super::connection::Connection, LeaderEpoch) -> Result<T, AdminError>,
+        ask: impl Fn(&Connection, LeaderEpoch) -> Result<R, AdminError> + Send,
+        read: impl Fn(R::Response) -> Result<T, AdminError> + Send,
     ) -> Result<T, AdminError> {
         let mut failures = 0;
         loop {
             let leader = self.routed(Purpose::General, topic, partition, deadline).await?;
-            let error = match ask(&leader.connection, leader.epoch).await {
+            let request = ask(&leader.connection, leader.epoch)?;
+            let answer = leader.connection.call(&request, deadline).await;
+            let error = match answer.map_err(AdminError::from).and_then(&read) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
