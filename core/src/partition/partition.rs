@@ -8,7 +8,6 @@ use std::sync::PoisonError;
 use crate::env::{Disk, Env};
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
-use crate::log::dir::Removal;
 use crate::log::recovery::Checkpointed;
 use crate::log::{DiskError, Log, LogError};
 use crate::sync::{Arc, Mutex, MutexGuard};
@@ -31,8 +30,6 @@ pub(super) struct Core<D: Disk> {
     /// Of them, those below the high watermark.
     pub(super) readable_bytes: u64,
     pub(super) flush: super::flush::FlushState,
-    /// Its directory has been taken out of service: nothing may reach for its files by name any more.
-    pub(super) is_deleted: bool,
 }
 
 /// A partition.
@@ -64,7 +61,6 @@ impl<E: Env> Partition<E> {
             appended_bytes: 0,
             readable_bytes: 0,
             flush: Default::default(),
-            is_deleted: false,
         };
         let progress = Arc::new(Progress::new(id, core.snapshot()));
         Self { id, core: Mutex::new(core), progress, directory }
@@ -163,35 +159,10 @@ impl<E: Env> Partition<E> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the partition: this broker's role, and its directory at once and whole. Who still holds it finds it
-    /// closed. What remains is to remove the files, step by step.
-    ///
-    /// # Errors
-    /// `StorageError` when the directory is offline, or goes offline now.
-    pub fn delete(&self, env: &E) -> Result<Removal<E::Disk>, StorageError> {
-        let mut core = self.enter()?;
-        // Inside the lock: a flush, a roll or retention that came later would look for files that have another name.
-        let removal = match self.directory.log_dir().delete_log(self.id) {
-            Ok(removal) => removal,
-            Err(error) => return Err(self.fail(env, core, &error)),
-        };
-        core.is_deleted = true;
-        core.role = Role::None;
-        core.changes += 1;
-        self.publish(env, &mut core);
-        drop(core);
-        self.directory.parked().changed(&*self.progress);
-        Ok(removal)
-    }
-
-    /// Enters the critical section, unless the directory has failed or the partition is deleted.
+    /// Enters the critical section, unless the directory has failed.
     pub(super) fn enter(&self) -> Result<MutexGuard<'_, Core<E::Disk>>, StorageError> {
         self.directory.check()?;
-        let core = locked(&self.core);
-        if core.is_deleted {
-            return Err(StorageError { cause: format!("partition {} was deleted", self.id) });
-        }
-        Ok(core)
+        Ok(locked(&self.core))
     }
 
     /// Notes a failed disk call: the whole directory goes offline, and this partition with it at once.
