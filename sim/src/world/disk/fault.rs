@@ -177,6 +177,12 @@ impl World {
         file.ok().map(|inode| inode.to_vec())
     }
 
+    /// The bytes of a file that are durable; its name may not be.
+    pub fn read_durable_file(&self, node: NodeId, path: &Path) -> Option<Vec<u8>> {
+        let file = lock(&self.node(node).drive.state).names.file(path);
+        file.ok().map(|inode| inode.durable_image())
+    }
+
     /// How many changes of a file a loss of power might take.
     pub fn changes_pending(&self, node: NodeId, path: &Path) -> usize {
         let file = lock(&self.node(node).drive.state).names.file(path);

@@ -47,6 +47,10 @@ impl Inode {
         lock(&self.content).bytes().to_vec()
     }
 
+    pub(super) fn durable_image(&self) -> Vec<u8> {
+        lock(&self.content).durable_image()
+    }
+
     pub(super) fn changes_pending(&self) -> usize {
         lock(&self.content).changes_pending()
     }

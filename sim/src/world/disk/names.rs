@@ -322,3 +322,6 @@ impl Change {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
