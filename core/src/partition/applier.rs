@@ -66,9 +66,20 @@ impl<E: Env> Applier<E> {
         for (id, _) in topic.named_partitions() {
             self.env.checkpoint().await;
             let Some(partition) = self.table.remove(id) else { continue };
-            match partition.delete(&self.env) {
-                Ok(removal) => self.remove_files(removal),
-                Err(error) => tracing::error!(partition = %id, %error, "a partition could not be deleted"),
+            partition.retire(&self.env);
+            self.delete_log(partition.directory(), id);
+        }
+    }
+
+    /// Takes a log's directory out of service, at once and whole, and removes its files one after the other.
+    pub(super) fn delete_log(&mut self, directory: &Directory<E::Disk>, id: TopicPartition) {
+        if directory.check().is_err() {
+            return; // the next start finds a log that the metadata does not know
+        }
+        match directory.log_dir().delete_log(id) {
+            Ok(removal) => self.remove_files(removal),
+            Err(error) => {
+                directory.fail(&self.env, &error);
             }
         }
     }

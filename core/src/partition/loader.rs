@@ -37,7 +37,9 @@ impl<E: Env> Applier<E> {
         }
         for id in found.partitions.into_iter().filter(|id| *id != TopicPartition::METADATA) {
             if !self.is_hosted(image, id) {
-                self.remove_stray(directory, id);
+                self.env.reached("partition.stray_removed");
+                tracing::info!(partition = %id, "removing a log that the metadata does not know");
+                self.delete_log(directory, id);
                 continue;
             }
             if self.table.get(id).is_ok() {
@@ -48,17 +50,6 @@ impl<E: Env> Applier<E> {
             }
             if let Err(error) = self.recover(image, directory, id, (&found.checkpoints, found.clean)).await {
                 self.host_offline(id, error);
-            }
-        }
-    }
-
-    fn remove_stray(&mut self, directory: &Arc<Directory<E::Disk>>, id: TopicPartition) {
-        self.env.reached("partition.stray_removed");
-        tracing::info!(partition = %id, "removing a log that the metadata does not know");
-        match directory.log_dir().delete_log(id) {
-            Ok(removal) => self.remove_files(removal),
-            Err(error) => {
-                directory.fail(&self.env, &error);
             }
         }
     }

@@ -48,4 +48,5 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test that finds an error where it expects none has failed
 mod tests;
