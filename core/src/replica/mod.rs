@@ -1,1 +1,3 @@
-//! replica
+//! A partition's replication state, without its bytes: pure machines and folds.
+
+pub mod producers;

@@ -103,3 +103,59 @@ pub fn begin(
     Writer::new(buffer, key.is_flexible(version)).end();
     frame
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::messages::{FetchRequest, MetadataRequest, MetadataResponse};
+
+    fn decode_metadata(body: &'static [u8], version: i16) -> Result<MetadataRequest, DecodeError> {
+        decode(&Bytes::from_static(body), version)
+    }
+
+    #[test]
+    fn a_count_of_two_billion_is_refused_without_memory_for_it() {
+        // Behind another codec these five bytes end the process.
+        assert!(decode_metadata(&[0x7f, 0xff, 0xff, 0xff], 1).is_err());
+        assert!(decode_metadata(&[0xff, 0xff, 0xff, 0xff, 0x07], 12).is_err());
+    }
+
+    #[test]
+    fn the_three_surplus_bytes_of_librdkafka_are_ignored() {
+        let request = decode_metadata(&[0, 0, 0, 0, 0, 1, 0, 0], 9).expect("surplus bytes are no error");
+        assert_eq!(request.topics, None);
+        assert!(!request.allow_auto_topic_creation);
+    }
+
+    #[test]
+    fn a_request_cut_at_any_byte_is_refused() {
+        for version in 4..=18 {
+            let mut request = FetchRequest::default();
+            request.topics.push(Default::default());
+            request.topics[0].partitions.push(Default::default());
+            let mut buffer = BytesMut::new();
+            encode(1, None, &request, version, &mut buffer).expect("encodes");
+            let frame = buffer.freeze().slice(LENGTH_LEN..);
+            let (header, body) =
+                crate::wire::header::decode(&frame, ApiKey::Fetch).expect("the header is right");
+            assert_eq!(header.api_version, version);
+            assert_eq!(decode::<FetchRequest>(&body, version).as_ref(), Ok(&request));
+            for end in 0..body.len() {
+                assert!(decode::<FetchRequest>(&body.slice(..end), version).is_err(), "{version} at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_encoding_leaves_the_buffer_as_it_was() {
+        let mut buffer = BytesMut::from("before");
+        let mut request = MetadataRequest::default();
+        request.include_cluster_authorized_operations = true;
+        assert!(encode(1, None, &request, 0, &mut buffer).is_err());
+        assert_eq!(buffer, "before");
+        let mut response = MetadataResponse::default();
+        response.cluster_id = Some("x".repeat(40_000).into());
+        assert!(crate::wire::response::encode(1, false, &response, 7, &mut buffer).is_err());
+        assert_eq!(buffer, "before");
+    }
+}

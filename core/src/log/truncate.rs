@@ -1,0 +1,161 @@
+use super::error::{DiskError, LogError, OnDisk};
+use super::file::{read_file, remove_if_there};
+use super::file_name::Kind;
+use super::log::Log;
+use super::roll::create_segment;
+use super::scan::HeaderScan;
+use super::segment::Segment;
+use super::sites;
+use crate::env::Disk;
+use crate::ids::Offset;
+use crate::replica::producers::Producers;
+use crate::sync::Arc;
+use crate::time::Timestamp;
+
+/// How much is read at once to fold producers again.
+const FOLD_BYTES: usize = 64 << 10;
+
+/// What a cut did.
+#[must_use = "a lower recovery point must be on disk before anything is appended"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Truncated {
+    /// The new log end: the offset asked for, or less when that lay inside a batch.
+    pub log_end: Offset,
+    /// Whether the cut went below what was flushed. Then the checkpoint of the recovery point must be lowered to
+    /// [`Log::recovery_point`] before anything is appended: a recovery does not verify what lies below it.
+    pub below_flushed: bool,
+}
+
+impl<D: Disk> Log<D> {
+    /// Cuts the log's end to `offset`. Later appends go to a new file, so that bytes which were handed to a reader
+    /// are never overwritten. A cut below the log's start empties the log, which then begins at `offset`.
+    ///
+    /// # Errors
+    /// When a disk call fails, or when what is left cannot be read; then the log takes no more writes.
+    pub fn truncate_to(&mut self, offset: Offset, now: Timestamp) -> Result<Truncated, LogError> {
+        self.cut_epochs(offset);
+        if offset >= self.log_end {
+            return Ok(Truncated { log_end: self.log_end, below_flushed: false });
+        }
+        self.durability.generation += 1;
+        let cut = self.cut(offset.max(Offset::ZERO), now);
+        if cut.is_err() && self.settings.stops_at_io_error() {
+            self.failed = true;
+        }
+        cut?;
+        let below_flushed = self.log_end < self.durability.flushed;
+        self.durability.flushed = self.durability.flushed.min(self.log_end);
+        Ok(Truncated { log_end: self.log_end, below_flushed })
+    }
+
+    fn cut(&mut self, offset: Offset, now: Timestamp) -> Result<(), LogError> {
+        self.active_segment().write_buffered()?;
+        let mut kept = self.segments.clone();
+        let removed = kept.split_off(kept.partition_point(|segment| segment.base_offset < offset));
+        // Newest first, so that a crash in between leaves a shorter log without a gap.
+        for segment in removed.iter().rev() {
+            self.remove_segment(segment, sites::TRUNCATE_REMOVE, sites::TRUNCATE_REMOVE)?;
+        }
+        let log_end = match kept.last().cloned() {
+            Some(last) => self.cut_last(&mut kept, &last, offset)?,
+            None => offset,
+        };
+        let file = create_segment(&self.directory, log_end)?;
+        self.segments = kept;
+        self.log_end = log_end;
+        self.log_start = self.log_start.min(log_end);
+        self.cut_epochs(log_end);
+        self.push_segment(file, log_end, now);
+        self.restore_producers()
+    }
+
+    /// Cuts or just seals the last segment that begins before the cut; returns the log's new end.
+    fn cut_last(
+        &mut self,
+        kept: &mut Vec<Arc<Segment<D>>>,
+        last: &Arc<Segment<D>>,
+        offset: Offset,
+    ) -> Result<Offset, LogError> {
+        let extent = last.extent()?;
+        let located = match extent.end_offset > offset {
+            true => last.locate(&extent, offset)?,
+            false => None,
+        };
+        let Some(located) = located else {
+            last.seal()?;
+            self.note_unsynced(last.base_offset);
+            return Ok(offset);
+        };
+        let log_end = located.header.base_offset.min(offset);
+        if located.position == 0 {
+            kept.pop();
+            self.remove_segment(last, sites::TRUNCATE_REMOVE, sites::TRUNCATE_REMOVE)?;
+        } else {
+            last.cut(located.position, log_end)?;
+            self.note_unsynced(last.base_offset);
+        }
+        Ok(log_end)
+    }
+
+    fn cut_epochs(&mut self, log_end: Offset) {
+        if self.epochs.truncate_from_end(log_end) {
+            self.durability.epochs.changed += 1;
+            self.publish();
+        }
+    }
+
+    fn note_unsynced(&mut self, base: Offset) {
+        if let Err(index) = self.durability.unsynced.binary_search(&base) {
+            self.durability.unsynced.insert(index, base);
+        }
+    }
+
+    /// Removes a segment's files; the indexes last, for they mean nothing alone.
+    pub(super) fn remove_segment(
+        &mut self,
+        segment: &Arc<Segment<D>>,
+        log_site: crate::env::Site,
+        index_site: crate::env::Site,
+    ) -> Result<(), DiskError> {
+        segment.mark_removed();
+        let disk = &self.directory.disk;
+        let path = segment.path(Kind::Log);
+        disk.remove_file(log_site, &path).on(log_site, &path)?;
+        for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
+            remove_if_there(disk, index_site, &segment.path(kind))?;
+        }
+        self.durability.names.changed += 1;
+        self.durability.unsynced.retain(|base| *base != segment.base_offset);
+        Ok(())
+    }
+
+    /// Folds the producers again after a cut: from the newest snapshot that is left, and the batches behind it.
+    fn restore_producers(&mut self) -> Result<(), LogError> {
+        let disk = self.directory.disk.clone();
+        let mut from = Offset::ZERO;
+        self.producers = Producers::default();
+        while let Some(&offset) = self.snapshots.last() {
+            let path = Kind::Snapshot.path(&self.directory.path, offset);
+            if offset <= self.log_end {
+                let bytes = read_file(&disk, sites::SNAPSHOT_OPEN, sites::SNAPSHOT_READ, &path)?;
+                if let Some(producers) = bytes.and_then(|bytes| Producers::decode(&bytes).ok()) {
+                    (self.producers, from) = (producers, offset);
+                    break;
+                }
+            }
+            self.snapshots.pop();
+            self.durability.snapshots_unsynced.retain(|unsynced| *unsynced != offset);
+            remove_if_there(&disk, sites::SNAPSHOT_REMOVE, &path)?;
+        }
+        for segment in self.segments.iter().filter(|segment| segment.end_offset() > from) {
+            let extent = segment.extent()?;
+            let start = segment.locate(&extent, from)?.map_or(extent.size, |located| located.position);
+            let mut scan =
+                HeaderScan::new(&extent.file, sites::TRUNCATE_FOLD, start, extent.size, FOLD_BYTES);
+            while let Some((_, header)) = scan.next().map_err(|error| segment.scan_error(&extent, error))? {
+                self.producers.apply(&header);
+            }
+        }
+        Ok(())
+    }
+}
