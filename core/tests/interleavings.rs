@@ -13,7 +13,6 @@ use jangbu_core::env::one_node::OneNode;
 use jangbu_core::env::{Clock, Env, File, FileSlice, Site};
 use jangbu_core::ids::{LeaderEpoch, Offset, TopicPartition, Uuid};
 use jangbu_core::log::dir::LogDir;
-use jangbu_core::museum::Switches;
 use jangbu_core::partition::{
     Acknowledgement, Acks, Appended, Directory, Isolation, Parked, Partition, ReadError, ReadRequest,
     Settings,
@@ -45,7 +44,7 @@ fn scene(flush_messages: u64) -> Scene {
     let env = OneNode::new(disk.clone());
     let mut settings = Settings { flush_messages, ..Settings::default() };
     settings.log.segment_bytes = 250;
-    let opened = future::block_on(LogDir::open(disk, PathBuf::from("/d"), Switches::default()));
+    let opened = future::block_on(LogDir::open(disk, PathBuf::from("/d"), settings.log.switches));
     let log_dir = opened.expect("an empty disk").dir;
     let id = TopicPartition::new(Uuid([9; 16]), 0);
     let log = log_dir.create_log(id, settings.log, Offset::ZERO, NOW).expect("a new log");

@@ -7,17 +7,14 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use crate::env::{Clock, Env};
 use crate::ids::Offset;
 use crate::log::checkpoint::Offsets;
 use crate::log::recovery::Checkpointed;
-use crate::sync::{Arc, Mutex};
+use crate::sync::Arc;
 use crate::time::Instant;
 
 use super::directory::{Directory, StorageError};
-use super::locked;
 use super::partition::Partition;
 use super::table::Table;
 
@@ -37,6 +34,8 @@ pub struct Settings {
     pub high_watermark_interval: Duration,
     /// `log.retention.check.interval.ms`: retention, and the roll of old segments.
     pub retention_interval: Duration,
+    /// `producer.id.expiration.ms`: how long a silent producer is remembered. Asked as often as retention.
+    pub producer_expiration: Duration,
 }
 
 impl Default for Settings {
@@ -48,6 +47,7 @@ impl Default for Settings {
             log_start_interval: Duration::from_secs(60),
             high_watermark_interval: Duration::from_secs(5),
             retention_interval: Duration::from_secs(300),
+            producer_expiration: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
@@ -71,21 +71,12 @@ pub struct Flusher<E: Env> {
     directory: Arc<Directory<E::Disk>>,
     table: Arc<Table<E>>,
     settings: Settings,
-    checkpoint_requests: Mutex<Vec<oneshot::Sender<()>>>,
-    checkpoint_wanted: tokio::sync::Notify,
 }
 
 impl<E: Env> Flusher<E> {
     /// Flushes those partitions of the table that live in the directory.
     pub fn new(env: E, directory: Arc<Directory<E::Disk>>, table: Arc<Table<E>>, settings: Settings) -> Self {
-        Self {
-            env,
-            directory,
-            table,
-            settings,
-            checkpoint_requests: Mutex::new(Vec::new()),
-            checkpoint_wanted: tokio::sync::Notify::new(),
-        }
+        Self { env, directory, table, settings }
     }
 
     /// Serves all who ask for a flush, until the directory fails; then takes its partitions offline and ends.
@@ -113,8 +104,7 @@ impl<E: Env> Flusher<E> {
             tokio::select! {
                 biased;
                 _ = self.directory.failed() => return,
-                () = self.checkpoint_wanted.notified() => {
-                    let requests = std::mem::take(&mut *locked(&self.checkpoint_requests));
+                requests = self.directory.checkpoint_wanted() => {
                     if self.do_duty(Duty::LogStarts).await.is_ok() {
                         // Who asked may have gone meanwhile.
                         requests.into_iter().for_each(|request| request.send(()).unwrap_or(()));
@@ -129,22 +119,6 @@ impl<E: Env> Flusher<E> {
                     *at = self.env.clock().now() + self.interval(*duty);
                 }
             }
-        }
-    }
-
-    /// Makes the log starts durable, so that deleted records do not come back after a crash. Those who ask at the
-    /// same time share one checkpoint.
-    ///
-    /// # Errors
-    /// `StorageError` when the directory has failed.
-    pub async fn checkpoint_log_starts(&self) -> Result<(), StorageError> {
-        let (done, wait) = oneshot::channel();
-        locked(&self.checkpoint_requests).push(done);
-        self.checkpoint_wanted.notify_one();
-        tokio::select! {
-            biased;
-            error = self.directory.failed() => Err(error),
-            outcome = wait => outcome.map_err(|_| StorageError { cause: "the broker is stopping".into() }),
         }
     }
 
@@ -188,7 +162,10 @@ impl<E: Env> Flusher<E> {
             Duty::Retention => {
                 for partition in self.partitions() {
                     self.env.checkpoint().await;
-                    drop(partition.retain(&self.env, self.env.clock().wall()));
+                    let now = self.env.clock().wall();
+                    drop(partition.retain(&self.env, now));
+                    self.env.checkpoint().await;
+                    partition.expire_producers(now, self.settings.producer_expiration);
                 }
                 return self.directory.check();
             }

@@ -1,5 +1,7 @@
 //! The log's other end: DeleteRecords and retention.
 
+use std::time::Duration;
+
 use crate::env::Env;
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset};
@@ -32,7 +34,7 @@ pub enum DeleteRecordsError {
 impl<E: Env> Partition<E> {
     /// Deletes the records before `offset`, or all that are committed when it is -1 (KIP-107). Returns the first
     /// offset that remains. The move outlives a crash once the directory's log starts are checkpointed:
-    /// [`super::Flusher::checkpoint_log_starts`].
+    /// [`super::Directory::checkpoint_log_starts`].
     ///
     /// # Errors
     /// See [`DeleteRecordsError`].
@@ -57,7 +59,7 @@ impl<E: Env> Partition<E> {
     /// # Errors
     /// `StorageError` when the directory is offline, or goes offline now.
     pub fn retain(&self, env: &E, now: Timestamp) -> Result<(), StorageError> {
-        let mut core = self.enter()?;
+        let Some(mut core) = self.enter_background() else { return self.directory().check() };
         let before = core.log.log_start();
         let high_watermark = core.high_watermark;
         if let Err(error) = core.log.delete_old_segments(now, high_watermark) {
@@ -65,6 +67,14 @@ impl<E: Env> Partition<E> {
         }
         self.start_moved(env, core, before);
         Ok(())
+    }
+
+    /// Forgets producers that wrote nothing for so long: a repeat of theirs would count as new.
+    pub(super) fn expire_producers(&self, now: Timestamp, expiration: Duration) {
+        let expiration_ms = i64::try_from(expiration.as_millis()).unwrap_or(i64::MAX);
+        if let Some(mut core) = self.enter_background() {
+            core.log.expire_producers(now, expiration_ms);
+        }
     }
 
     fn start_moved(&self, env: &E, mut core: MutexGuard<'_, Core<E::Disk>>, before: Offset) -> Offset {
