@@ -121,10 +121,13 @@ fn wrong_usage_ends_with_2() {
 #[test]
 fn an_unknown_key_ends_with_2_names_its_line_and_the_nearest_key() {
     let directory = Directory::new("unknown-key");
-    let path = directory.properties("# ours\nnode.id=1\nlog.dris=/tmp\n");
+    let path = directory.properties("# ours\nnode.id=1\nnum.partitons=3\n");
     let (code, _, stderr) = output(&["broker", "--config", path.to_str().expect("a text path")]);
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("line 3: unknown key `log.dris`; did you mean `log.dirs`?"), "{stderr}");
+    assert!(
+        stderr.contains("line 3: unknown key `num.partitons`; did you mean `num.partitions`?"),
+        "{stderr}"
+    );
 }
 
 #[test]
