@@ -104,7 +104,9 @@ fn requests_cut_or_bent_anywhere_are_survived() {
                 survives(scene, key, version, &body[..end]).await;
                 let mut bent = body.clone();
                 bent[end] ^= 1 << (end % 8);
+                let began = std::time::Instant::now(); eprintln!("TRY {key:?} {end}");
                 survives(scene, key, version, &bent).await;
+                if began.elapsed().as_millis() > 50 { eprintln!("SLOW {key:?} {end} {:?} {:?}", bent, began.elapsed()); }
             }
         }
     });
