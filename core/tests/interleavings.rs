@@ -12,7 +12,7 @@ use jangbu_core::env::memory::MemoryDisk;
 use jangbu_core::env::one_node::OneNode;
 use jangbu_core::env::{Clock, Env, File, FileSlice, Site};
 use jangbu_core::ids::{LeaderEpoch, Offset, TopicPartition, Uuid};
-use jangbu_core::log::Log;
+use jangbu_core::log::dir::LogDir;
 use jangbu_core::partition::{
     Acknowledgement, Acks, Appended, Directory, Isolation, Parked, Partition, ReadError, ReadRequest,
     Settings,
@@ -44,9 +44,11 @@ fn scene(flush_messages: u64) -> Scene {
     let env = OneNode::new(disk.clone());
     let mut settings = Settings { flush_messages, ..Settings::default() };
     settings.log.segment_bytes = 250;
-    let log = Log::create(disk, PathBuf::from("/p"), settings.log, Offset::ZERO, NOW).expect("a new log");
-    let directory = Arc::new(Directory::new(Arc::new(Parked::default())));
+    let opened = future::block_on(LogDir::open(disk, PathBuf::from("/d"), settings.log.switches));
+    let log_dir = opened.expect("an empty disk").dir;
     let id = TopicPartition::new(Uuid([9; 16]), 0);
+    let log = log_dir.create_log(id, settings.log, Offset::ZERO, NOW).expect("a new log");
+    let directory = Arc::new(Directory::new(Arc::new(log_dir), Arc::new(Parked::default())));
     let partition = Arc::new(Partition::new(id, log, Offset::ZERO, settings, directory));
     partition.become_leader(&env, LeaderEpoch(0)).expect("the disk works");
     Scene { env, partition }
@@ -91,8 +93,8 @@ impl Scene {
         };
         assert!(outcome.log_start <= outcome.high_watermark);
         let mut next = from;
-        if let Some(slice) = outcome.slice {
-            let mut bytes = bytes_of(&slice.slice);
+        if let Some(slice) = outcome.slice.bytes {
+            let mut bytes = bytes_of(&slice);
             while !bytes.is_empty() {
                 let batch = Batch::split_from(&mut bytes).expect("whole batches with right checksums");
                 let header = batch.header();
@@ -218,9 +220,9 @@ fn a_parked_fetch_is_never_forgotten() {
                     let mut next = Offset::ZERO;
                     while next < Offset(2) {
                         let outcome = scene.partition.read(&scene.env, request(next)).expect("in range");
-                        match outcome.slice {
-                            Some(_) => next = outcome.high_watermark,
-                            None => {
+                        match outcome.slice.is_empty() {
+                            false => next = outcome.slice.next_offset,
+                            true => {
                                 let later = scene.env.clock().now() + Duration::from_secs(60);
                                 let parked = scene.partition.directory().parked();
                                 let wakeup =

@@ -18,11 +18,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::log::TimestampType;
 pub use broker_keys::{BROKER_KEYS, broker_key};
 pub use describe::{ConfigEntry, ConfigSource, Synonym};
 pub use key::{Bounds, Key, Kind, ValueError};
 pub use listener::Listener;
-pub use topic::{TimestampType, TopicConfig, check_topic_config, check_topic_configs};
+pub use topic::{TopicConfig, check_topic_config, check_topic_configs};
 pub use topic_keys::{TOPIC_KEYS, topic_key};
 
 use crate::controller;
@@ -112,6 +113,8 @@ pub struct Config {
     pub topic_defaults: TopicConfig,
     /// Kafka's keys that were given and have no effect, in the order of their names.
     pub ignored: Vec<String>,
+    /// The id of the cluster when this node begins it; one is drawn unless it is given. No key of a file's.
+    pub cluster_id: Option<String>,
     /// Guards that the simulator has switched off; nothing in production.
     pub switches: Switches,
     given: BTreeMap<&'static str, String>,
@@ -192,6 +195,7 @@ impl Config {
             metadata_segment_bytes: values.int("metadata.log.segment.bytes") as u32,
             topic_defaults: TopicConfig::resolve(&BTreeMap::new(), &given),
             ignored,
+            cluster_id: None,
             switches: Switches::default(),
             given,
         })

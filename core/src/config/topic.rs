@@ -5,15 +5,8 @@ use std::collections::BTreeMap;
 use super::key::{ValueError, parse_boolean};
 use super::suggestion;
 use super::topic_keys::{TOPIC_KEYS, UNSUPPORTED_TOPIC_KEYS, topic_key};
-
-/// Whose clock stamps a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimestampType {
-    /// The producer's.
-    CreateTime,
-    /// The broker's, when it appends.
-    LogAppendTime,
-}
+use crate::log::{self, TimestampType};
+use crate::museum::Switches;
 
 /// The keys of a topic, resolved. Fields are named like the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +32,20 @@ pub struct TopicConfig {
 }
 
 impl TopicConfig {
+    /// What it means for a log.
+    pub fn log_settings(&self, switches: Switches) -> log::Settings {
+        log::Settings {
+            segment_bytes: self.segment_bytes,
+            segment_ms: self.segment_ms,
+            index_interval_bytes: self.index_interval_bytes,
+            retention_ms: self.retention_ms,
+            retention_bytes: self.retention_bytes,
+            preallocate: self.preallocate,
+            timestamp_type: self.message_timestamp_type,
+            switches,
+        }
+    }
+
     pub(super) fn resolve(
         overrides: &BTreeMap<String, String>,
         broker: &BTreeMap<&'static str, String>,

@@ -138,8 +138,6 @@ pub struct Registration {
     pub rack: Option<String>,
     /// Its log directories that work.
     pub log_dirs: Vec<Uuid>,
-    /// Whether its last stop was clean, as its marker says.
-    pub was_clean: bool,
 }
 
 /// The answer to a command. Lists answer their items one by one, in order.

@@ -1,13 +1,35 @@
 //! Brings a log back after a stop, whatever the stop left.
+//!
+//! What lies below the recovery point was flushed, and is trusted when its indexes look whole. Everything else is
+//! read from end to end: each batch must follow the one before it in offset and epoch and match its CRC; the first
+//! that does not ends the log. Indexes, epochs and producers of that part are folded again from its batches. So is
+//! whatever else is missing: the indexes, the epoch checkpoint and the snapshots are all derived from the segments.
+//!
+//! After a clean shutdown nothing but the last few batches is looked at.
+
+mod plan;
+mod repair;
+mod verify;
 
 use std::path::PathBuf;
 
+use self::plan::Plan;
+use self::repair::Repair;
+use self::verify::Verification;
 use super::Settings;
+use super::contents::Contents;
 use super::error::LogError;
 use super::log::Log;
+use super::segment::{Directory, Written};
 use crate::env::{Disk, Step, Stepper};
+use crate::epochs::Epochs;
 use crate::ids::Offset;
+use crate::replica::producers::Producers;
+use crate::sync::Arc;
 use crate::time::Timestamp;
+
+/// The most that one step reads.
+const STEP_BYTES: usize = 1 << 20;
 
 /// What the directory's checkpoints say of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,32 +46,67 @@ pub struct Checkpointed {
 pub struct Recovered<D: Disk> {
     /// The log.
     pub log: Log<D>,
-    /// Whether the last stop left its marker, so that the files were trusted and not scanned.
+    /// Whether the last stop left its marker and the files bear it out, so that they were trusted.
     pub clean: bool,
-    /// Bytes that were cut off because they are no whole batches, or do not follow what is before them.
+    /// Bytes of segments that were cut off: no whole batches, or not following what is before them.
     pub cut_bytes: u64,
-    /// Batches are missing or damaged that had been flushed or committed, so this replica must count as unclean:
-    /// what it lost is to be fetched from others, and it must not lead an election.
+    /// Set when the log ends before what had been flushed or committed, be it that it was torn off or that a batch
+    /// was damaged. Then this replica must count as unclean: what it lost is to be fetched from others, and it must
+    /// not lead by an election that takes it for complete (`crc-fail-truncates-and-stays-eligible`).
     pub lost: Option<Lost>,
 }
 
 /// What a recovery found missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// The end of what is there.
+    /// Where the log ends.
     pub log_end: Offset,
-    /// What should have been there at least.
+    /// Where it should have ended at least.
     pub expected: Offset,
 }
 
-/// The recovery of one log, at most 1 MiB of reading or one change of a name per step.
+/// The recovery of one log: at most 1 MiB of reading, or one change of a name, per step.
 pub struct Recovery<D: Disk> {
-    disk: D,
-    path: PathBuf,
+    context: Context<D>,
+    phase: Phase<D>,
+}
+
+/// What all phases need.
+struct Context<D: Disk> {
+    directory: Arc<Directory<D>>,
     settings: Settings,
     checkpointed: Checkpointed,
     clean: bool,
     now: Timestamp,
+}
+
+/// A segment that recovery has gone through.
+#[derive(Clone)]
+struct Loaded {
+    contents: Contents,
+    /// What of the indexes on disk is good; the rest is written again.
+    written: Written,
+    /// Whether the batches were read. Then nothing of the segment counts as synced.
+    verified: bool,
+    /// Bytes of the file, where whole batches end before it does.
+    surplus: u64,
+}
+
+/// The log as it comes together.
+struct Assembly {
+    segments: Vec<Loaded>,
+    epochs: Epochs,
+    producers: Producers,
+    /// Up to where the snapshot goes from which the producers were folded.
+    snapshot: Offset,
+}
+
+enum Phase<D: Disk> {
+    List,
+    Trust(Plan),
+    Verify(Plan, Assembly, Option<Verification<D::File>>),
+    Repair(Repair),
+    Done,
 }
 
 impl<D: Disk> Recovery<D> {
@@ -62,7 +119,34 @@ impl<D: Disk> Recovery<D> {
         clean: bool,
         now: Timestamp,
     ) -> Self {
-        Self { disk, path, settings, checkpointed, clean, now }
+        let directory = Arc::new(Directory { disk, path });
+        Self { context: Context { directory, settings, checkpointed, clean, now }, phase: Phase::List }
+    }
+
+    fn advance(&mut self) -> Result<Option<Recovered<D>>, LogError> {
+        let context = &self.context;
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::List => Phase::Trust(Plan::list(context)?),
+            Phase::Trust(mut plan) => match plan.trust_next(context)? {
+                true => Phase::Trust(plan),
+                false => {
+                    let assembly = plan.assemble(context)?;
+                    Phase::Verify(plan, assembly, None)
+                }
+            },
+            Phase::Verify(mut plan, mut assembly, verification) => {
+                match verify::step(context, &mut plan, &mut assembly, verification)? {
+                    Some(verification) => Phase::Verify(plan, assembly, Some(verification)),
+                    None => Phase::Repair(Repair::new(context, plan, assembly)),
+                }
+            }
+            Phase::Repair(mut repair) => match repair.next(context)? {
+                true => Phase::Repair(repair),
+                false => return Ok(Some(repair.open(context)?)),
+            },
+            Phase::Done => unreachable!("a stepper is not stepped again after it is done"),
+        };
+        Ok(None)
     }
 }
 
@@ -70,7 +154,13 @@ impl<D: Disk> Stepper for Recovery<D> {
     type Output = Result<Recovered<D>, LogError>;
 
     fn step(&mut self) -> Step<Self::Output> {
-        let _ = (&self.disk, &self.path, self.settings, self.checkpointed, self.clean, self.now);
-        Step::More
+        match self.advance() {
+            Ok(None) => Step::More,
+            Ok(Some(recovered)) => Step::Done(Ok(recovered)),
+            Err(error) => Step::Done(Err(error)),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

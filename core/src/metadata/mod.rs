@@ -5,6 +5,7 @@
 //! batches and back, so that the log need not be kept for ever (KIP-630).
 
 mod codec;
+pub mod control;
 mod delta;
 mod image;
 pub mod records;

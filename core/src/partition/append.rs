@@ -183,20 +183,19 @@ impl<E: Env> Partition<E> {
     /// Whether the producer of this batch may be told. To be asked after the append and after each wait: only the
     /// leadership that appended may acknowledge, and only by what it has published.
     pub fn acknowledge(&self, appended: &Appended, acks: Acks) -> Acknowledgement {
-        let snapshot = self.progress().snapshot();
-        if snapshot.role != Role::Leader(appended.leader_epoch) {
-            return Acknowledgement::Lost(match self.directory().check() {
+        let look = |snapshot: &Snapshot<E::Disk>| {
+            let leads = snapshot.role == Role::Leader(appended.leader_epoch);
+            leads.then(|| (awaited(snapshot, appended, acks), snapshot.changes))
+        };
+        match self.progress().look(look) {
+            Some((None, _)) => Acknowledgement::Given,
+            Some((Some(mark), changes)) => {
+                let watched = self.progress().clone();
+                Acknowledgement::Awaits(OffsetNeed { watched, changes, mark, offset: appended.end })
+            }
+            None => Acknowledgement::Lost(match self.directory().check() {
                 Err(error) => error.into(),
                 Ok(()) => LeadershipError::NotLeader.into(),
-            });
-        }
-        match awaited(&snapshot, appended, acks) {
-            None => Acknowledgement::Given,
-            Some(mark) => Acknowledgement::Awaits(OffsetNeed {
-                watched: self.progress().clone(),
-                changes: snapshot.changes,
-                mark,
-                offset: appended.end,
             }),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::env::{Disk, Env};
 use crate::fact::Fact;
@@ -32,6 +32,8 @@ pub struct Directory<D: Disk> {
     dirty: Mutex<BTreeSet<TopicPartition>>,
     flush_wanted: Notify,
     noted: Mutex<BTreeMap<TopicPartition, Checkpointed>>,
+    checkpoint_requests: Mutex<Vec<oneshot::Sender<()>>>,
+    checkpoint_wanted: Notify,
 }
 
 impl<D: Disk> Directory<D> {
@@ -45,6 +47,8 @@ impl<D: Disk> Directory<D> {
             dirty: Mutex::new(BTreeSet::new()),
             flush_wanted: Notify::new(),
             noted: Mutex::new(BTreeMap::new()),
+            checkpoint_requests: Mutex::new(Vec::new()),
+            checkpoint_wanted: Notify::new(),
         }
     }
 
@@ -107,6 +111,30 @@ impl<D: Disk> Directory<D> {
 
     pub(super) fn noted(&self) -> BTreeMap<TopicPartition, Checkpointed> {
         locked(&self.noted).clone()
+    }
+
+    /// Makes the log starts durable, so that records which DeleteRecords removed do not come back after a crash. Those
+    /// who ask at the same time share one checkpoint, which the directory's flusher writes.
+    ///
+    /// # Errors
+    /// `StorageError` when the directory has failed, or the flusher has ended.
+    pub async fn checkpoint_log_starts(&self) -> Result<(), StorageError> {
+        let (done, wait) = oneshot::channel();
+        locked(&self.checkpoint_requests).push(done);
+        self.checkpoint_wanted.notify_one();
+        tokio::select! {
+            biased;
+            error = self.failed() => Err(error),
+            outcome = wait => {
+                outcome.map_err(|_| StorageError { cause: "the checkpoint was not written".into() })
+            }
+        }
+    }
+
+    /// All who ask for a checkpoint of the log starts, once there are any.
+    pub(super) async fn checkpoint_wanted(&self) -> Vec<oneshot::Sender<()>> {
+        self.checkpoint_wanted.notified().await;
+        std::mem::take(&mut *locked(&self.checkpoint_requests))
     }
 
     /// Asks for a flush of a partition; the flusher collects all who ask.

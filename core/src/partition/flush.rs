@@ -12,6 +12,10 @@ use super::partition::{Core, Partition};
 pub(super) struct FlushState {
     /// Whether it stands in the flusher's queue.
     wanted: bool,
+    /// Whether a flush is under way: there is never a second one, which would write the same checkpoint.
+    under_way: bool,
+    /// Whether another one was asked for meanwhile.
+    wanted_again: bool,
     /// Of the bytes appended, those that are flushed.
     pub(super) flushed_bytes: u64,
     /// When the background flusher first saw records that were not flushed.
@@ -38,15 +42,17 @@ impl<E: Env> Partition<E> {
     pub async fn flush(&self, env: &E) {
         env.checkpoint().await;
         let Some((flush, appended_bytes)) = self.begin_flush() else { return };
+        let under_way = UnderWay(self);
         let outcome = flush.sync().await;
         env.checkpoint().await;
         self.end_flush(env, flush, appended_bytes, outcome);
+        drop(under_way);
     }
 
     /// Whether a flush is due that no append asked for: records wait for longer than `flush.ms`, or names and epochs
     /// changed without an append. Asked from time to time by the background flusher.
     pub(super) fn is_flush_due(&self, now: Instant) -> bool {
-        let Ok(mut core) = self.enter() else { return false };
+        let Some(mut core) = self.enter_background() else { return false };
         if core.wants_flush() {
             return true;
         }
@@ -59,8 +65,21 @@ impl<E: Env> Partition<E> {
         now.saturating_since(since) >= interval
     }
 
+    /// Whether another flush was asked for meanwhile.
+    fn flush_is_over(&self) -> bool {
+        let mut core = self.enter_even_after_panic();
+        core.flush.under_way = false;
+        let again = std::mem::take(&mut core.flush.wanted_again);
+        core.flush.wanted |= again;
+        again
+    }
+
     fn begin_flush(&self) -> Option<(Flush<E::Disk>, u64)> {
-        let mut core = self.enter().ok()?;
+        let mut core = self.enter_background()?;
+        if std::mem::replace(&mut core.flush.under_way, true) {
+            core.flush.wanted_again = true;
+            return None;
+        }
         // From here on an append asks for the next flush.
         core.flush.wanted = false;
         core.flush.unflushed_since = None;
@@ -69,7 +88,7 @@ impl<E: Env> Partition<E> {
     }
 
     fn end_flush(&self, env: &E, flush: Flush<E::Disk>, appended_bytes: u64, outcome: Result<(), DiskError>) {
-        let Ok(mut core) = self.enter() else { return };
+        let Some(mut core) = self.enter_background() else { return };
         if let Err(error) = outcome {
             self.fail(env, core, &error);
             return;
@@ -82,5 +101,16 @@ impl<E: Env> Partition<E> {
         self.publish(env, &mut core);
         drop(core);
         self.directory().parked().progressed(&**self.progress());
+    }
+}
+
+/// A flush that is under way, until it ends or is dropped.
+struct UnderWay<'a, E: Env>(&'a Partition<E>);
+
+impl<E: Env> Drop for UnderWay<'_, E> {
+    fn drop(&mut self) {
+        if self.0.flush_is_over() {
+            self.0.directory().want_flush(self.0.id());
+        }
     }
 }

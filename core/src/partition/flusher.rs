@@ -7,17 +7,14 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use crate::env::{Clock, Env};
 use crate::ids::Offset;
 use crate::log::checkpoint::Offsets;
 use crate::log::recovery::Checkpointed;
-use crate::sync::{Arc, Mutex};
+use crate::sync::Arc;
 use crate::time::Instant;
 
 use super::directory::{Directory, StorageError};
-use super::locked;
 use super::partition::Partition;
 use super::table::Table;
 
@@ -71,21 +68,12 @@ pub struct Flusher<E: Env> {
     directory: Arc<Directory<E::Disk>>,
     table: Arc<Table<E>>,
     settings: Settings,
-    checkpoint_requests: Mutex<Vec<oneshot::Sender<()>>>,
-    checkpoint_wanted: tokio::sync::Notify,
 }
 
 impl<E: Env> Flusher<E> {
     /// Flushes those partitions of the table that live in the directory.
     pub fn new(env: E, directory: Arc<Directory<E::Disk>>, table: Arc<Table<E>>, settings: Settings) -> Self {
-        Self {
-            env,
-            directory,
-            table,
-            settings,
-            checkpoint_requests: Mutex::new(Vec::new()),
-            checkpoint_wanted: tokio::sync::Notify::new(),
-        }
+        Self { env, directory, table, settings }
     }
 
     /// Serves all who ask for a flush, until the directory fails; then takes its partitions offline and ends.
@@ -113,8 +101,7 @@ impl<E: Env> Flusher<E> {
             tokio::select! {
                 biased;
                 _ = self.directory.failed() => return,
-                () = self.checkpoint_wanted.notified() => {
-                    let requests = std::mem::take(&mut *locked(&self.checkpoint_requests));
+                requests = self.directory.checkpoint_wanted() => {
                     if self.do_duty(Duty::LogStarts).await.is_ok() {
                         // Who asked may have gone meanwhile.
                         requests.into_iter().for_each(|request| request.send(()).unwrap_or(()));
@@ -129,22 +116,6 @@ impl<E: Env> Flusher<E> {
                     *at = self.env.clock().now() + self.interval(*duty);
                 }
             }
-        }
-    }
-
-    /// Makes the log starts durable, so that deleted records do not come back after a crash. Those who ask at the
-    /// same time share one checkpoint.
-    ///
-    /// # Errors
-    /// `StorageError` when the directory has failed.
-    pub async fn checkpoint_log_starts(&self) -> Result<(), StorageError> {
-        let (done, wait) = oneshot::channel();
-        locked(&self.checkpoint_requests).push(done);
-        self.checkpoint_wanted.notify_one();
-        tokio::select! {
-            biased;
-            error = self.directory.failed() => Err(error),
-            outcome = wait => outcome.map_err(|_| StorageError { cause: "the broker is stopping".into() }),
         }
     }
 

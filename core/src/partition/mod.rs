@@ -5,10 +5,12 @@
 //! mark that a partition publishes (`flush`, `flusher`).
 
 mod append;
+mod applier;
 mod directory;
 mod flush;
 mod flusher;
 mod leadership;
+mod loader;
 mod lookup;
 mod parked;
 #[allow(clippy::module_inception)] // the house's centre is called what it is
@@ -20,9 +22,11 @@ mod settings;
 mod table;
 
 pub use append::{Acknowledgement, Acks, AppendError, Appended};
+pub use applier::Applier;
 pub use directory::{Directory, StorageError};
 pub use flusher::{Flusher, Settings as FlusherSettings};
 pub use leadership::LeadershipError;
+pub use loader::Found;
 pub use lookup::{FoundOffset, LOOKUP_READ, LookupError, OffsetSpec};
 pub use parked::{BytesNeed, OffsetNeed, Parked, Waiting, Watched};
 pub use partition::Partition;
@@ -44,4 +48,5 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test that finds an error where it expects none has failed
 mod tests;

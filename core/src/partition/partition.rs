@@ -3,6 +3,8 @@
 //! No method waits while it holds the lock, and everything that is visible without it is published whole at the end
 //! of each critical section, inside of which the facts are told too.
 
+use std::sync::PoisonError;
+
 use crate::env::{Disk, Env};
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
@@ -83,12 +85,11 @@ impl<E: Env> Partition<E> {
     /// committed, or all that is flushed where records count only then.
     ///
     /// # Errors
-    /// `StorageError` when the directory is offline, or fails while the epoch's start is recorded.
+    /// `StorageError` when the directory is offline.
     pub fn become_leader(&self, env: &E, epoch: LeaderEpoch) -> Result<(), StorageError> {
         let mut core = self.enter()?;
-        if let Role::Leader(current) = core.role
-            && current >= epoch
-        {
+        let is_old = matches!(core.role, Role::Leader(current) if current >= epoch);
+        if is_old || core.role == Role::Gone {
             return Ok(());
         }
         // The start is recorded even when nothing is ever written in the epoch (KAFKA-7415).
@@ -107,13 +108,25 @@ impl<E: Env> Partition<E> {
         Ok(())
     }
 
-    /// Ends this broker's role: it hosts the partition no more, or another one leads it.
+    /// Ends this broker's leadership: another one leads the partition, or none.
     pub fn resign(&self, env: &E) {
+        self.leave_role(env, Role::None);
+    }
+
+    /// Ends the partition's life here, before its directory is removed: from now on it makes no disk call, and one
+    /// that is under way may fail without harm.
+    pub fn retire(&self, env: &E) {
+        self.leave_role(env, Role::Gone);
+    }
+
+    /// Takes the partition offline with its directory: every later call fails.
+    pub(super) fn go_offline(&self, env: &E) {
+        self.leave_role(env, Role::Offline);
+    }
+
+    fn leave_role(&self, env: &E, role: Role) {
         let mut core = locked(&self.core);
-        if core.role != Role::Offline {
-            core.role = Role::None;
-        }
-        core.changes += 1;
+        core.leave_role(role);
         self.publish(env, &mut core);
         drop(core);
         self.directory.parked().changed(&*self.progress);
@@ -135,12 +148,14 @@ impl<E: Env> Partition<E> {
         }
     }
 
-    /// Takes the partition offline with its directory: every later call fails.
-    pub fn go_offline(&self, env: &E) {
-        let mut core = locked(&self.core);
-        self.leave_offline(env, &mut core);
-        drop(core);
-        self.directory.parked().changed(&*self.progress);
+    /// Enters the critical section for work that nobody asked for, if there may still be any.
+    pub(super) fn enter_background(&self) -> Option<MutexGuard<'_, Core<E::Disk>>> {
+        self.enter().ok().filter(|core| !matches!(core.role, Role::Offline | Role::Gone))
+    }
+
+    /// Enters the critical section from a destructor, where a second panic would end the process without a word.
+    pub(super) fn enter_even_after_panic(&self) -> MutexGuard<'_, Core<E::Disk>> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enters the critical section, unless the directory has failed.
@@ -161,7 +176,8 @@ impl<E: Env> Partition<E> {
             // Only where the simulator took the guard away.
             return failure;
         }
-        self.leave_offline(env, &mut core);
+        core.leave_role(Role::Offline);
+        self.publish(env, &mut core);
         drop(core);
         self.directory.parked().changed(&*self.progress);
         failure
@@ -186,8 +202,7 @@ impl<E: Env> Partition<E> {
     /// `StorageError` when the directory is offline, or goes offline now.
     pub(super) fn close(&self, env: &E) -> Result<(), StorageError> {
         let mut core = self.enter()?;
-        core.role = Role::None;
-        core.changes += 1;
+        core.leave_role(Role::None);
         match core.log.close() {
             Ok(()) => Ok(()),
             Err(error) => Err(self.fail_log(env, core, error)),
@@ -204,12 +219,6 @@ impl<E: Env> Partition<E> {
         }
     }
 
-    fn leave_offline(&self, env: &E, core: &mut Core<E::Disk>) {
-        core.role = Role::Offline;
-        core.changes += 1;
-        self.publish(env, core);
-    }
-
     /// Ends a critical section: moves the high watermark as far as it may, and publishes. Returns whether anyone
     /// could have waited for what moved.
     pub(super) fn publish(&self, env: &E, core: &mut Core<E::Disk>) -> bool {
@@ -224,6 +233,14 @@ impl<E: Env> Partition<E> {
 }
 
 impl<D: Disk> Core<D> {
+    /// What is gone stays gone.
+    fn leave_role(&mut self, role: Role) {
+        if self.role != Role::Gone {
+            self.role = role;
+        }
+        self.changes += 1;
+    }
+
     /// As the only in-sync replica a leader commits what counts: its log's end, or what it has flushed. The high
     /// watermark never goes back, also when `flush.messages` becomes 1.
     fn advance_high_watermark(&mut self) {

@@ -23,6 +23,8 @@ pub enum Role {
     Leader(LeaderEpoch),
     /// Nothing: its log directory failed.
     Offline,
+    /// Nothing any more: the partition is being deleted, and its files may be gone.
+    Gone,
 }
 
 /// One moment of a partition.
@@ -60,7 +62,7 @@ impl<D: Disk> Snapshot<D> {
     pub fn leader_epoch(&self) -> LeaderEpoch {
         match self.role {
             Role::Leader(epoch) => epoch,
-            Role::None | Role::Offline => LeaderEpoch::NONE,
+            Role::None | Role::Offline | Role::Gone => LeaderEpoch::NONE,
         }
     }
 
@@ -94,6 +96,11 @@ impl<D: Disk> Progress<D> {
     /// This moment.
     pub fn snapshot(&self) -> Snapshot<D> {
         locked(&self.snapshot).clone()
+    }
+
+    /// Looks at this moment without taking it along.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Snapshot<D>) -> T) -> T {
+        look(&locked(&self.snapshot))
     }
 
     pub(super) fn publish(&self, snapshot: Snapshot<D>) {

@@ -32,7 +32,7 @@ pub enum DeleteRecordsError {
 impl<E: Env> Partition<E> {
     /// Deletes the records before `offset`, or all that are committed when it is -1 (KIP-107). Returns the first
     /// offset that remains. The move outlives a crash once the directory's log starts are checkpointed:
-    /// [`super::Flusher::checkpoint_log_starts`].
+    /// [`super::Directory::checkpoint_log_starts`].
     ///
     /// # Errors
     /// See [`DeleteRecordsError`].
@@ -57,7 +57,7 @@ impl<E: Env> Partition<E> {
     /// # Errors
     /// `StorageError` when the directory is offline, or goes offline now.
     pub fn retain(&self, env: &E, now: Timestamp) -> Result<(), StorageError> {
-        let mut core = self.enter()?;
+        let Some(mut core) = self.enter_background() else { return self.directory().check() };
         let before = core.log.log_start();
         let high_watermark = core.high_watermark;
         if let Err(error) = core.log.delete_old_segments(now, high_watermark) {

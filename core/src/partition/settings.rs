@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::config::TopicConfig;
 use crate::log;
+use crate::museum::Switches;
 
 /// A partition's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What a topic's configuration means for its partitions.
+    pub fn of_topic(topic: &TopicConfig, switches: Switches) -> Self {
+        Self {
+            log: topic.log_settings(switches),
+            message_bytes_max: topic.message_bytes_max as usize,
+            flush_messages: topic.flush_messages.max(1).unsigned_abs(),
+            flush_interval: match topic.flush_ms {
+                i64::MAX => None,
+                flush_ms => Some(Duration::from_millis(flush_ms.unsigned_abs())),
+            },
+        }
+    }
+
     /// Whether records count only once they are flushed.
     pub fn flush_first(&self) -> bool {
         self.flush_messages <= 1

@@ -94,8 +94,18 @@ impl<E: Env> Server<E> {
     /// # Errors
     /// Those of listening: the address is taken, or not ours.
     pub async fn start(services: Arc<Services<E>>, settings: Settings, address: &str) -> io::Result<Self> {
+        let listener = services.env.net().listen(address).await?;
+        Ok(Self::serve(services, settings, listener))
+    }
+
+    /// Serves whoever connects to `listener`, those included who have connected already, until it is stopped or
+    /// dropped.
+    pub fn serve(
+        services: Arc<Services<E>>,
+        settings: Settings,
+        listener: <E::Net as Net>::Listener,
+    ) -> Self {
         let env = services.env.clone();
-        let listener = env.net().listen(address).await?;
         let port = listener.local_port();
         let budget = Budget::new(settings.queued_request_bytes_max);
         let shared = Arc::new(Shared {
@@ -108,7 +118,7 @@ impl<E: Env> Server<E> {
         let connections = Arc::new(Mutex::new(Vec::new()));
         let accepting =
             env.spawn(Lane::Data, "accept", accept(Arc::clone(&shared), listener, Arc::clone(&connections)));
-        Ok(Self { shared, port, accepting, connections })
+        Self { shared, port, accepting, connections }
     }
 
     /// The port it listens on.

@@ -28,6 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "env",
             "log",
+            "replica", // the producers' errors, for the error map
             "metadata",
             "controller",
             "config",
