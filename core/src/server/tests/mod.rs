@@ -2,6 +2,7 @@
 
 mod frames;
 mod limits;
+pub(crate) mod node;
 pub(crate) mod pipe;
 
 use std::time::Duration;
@@ -9,13 +10,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::{Server, Settings};
-use crate::api::Services;
+use crate::config::Config;
 use crate::env::memory::{MemoryDisk, MemoryFile};
 use crate::env::one_node::{OneNode, World};
 use crate::env::{Clock, Env, Lane, Net, Stepper, StreamReader, StreamWriter, Task};
 use crate::fact::Fact;
-use crate::sync::Arc;
 use crate::wire::api_key::ApiKey;
+use node::Served;
 use pipe::{Duplex, Wires};
 
 /// [`OneNode`] with a network.
@@ -119,6 +120,11 @@ impl Client {
         }
     }
 
+    /// Sends no more.
+    pub(crate) async fn end(&mut self) {
+        let _ = self.stream.writer.shutdown().await;
+    }
+
     /// Whether the server closes without another byte.
     pub(crate) async fn is_closed(&mut self) -> bool {
         self.receive().await.is_none() && self.buffer.is_empty()
@@ -154,20 +160,16 @@ pub(crate) fn correlation_id(frame: &Bytes) -> i32 {
     i32::from_be_bytes(frame[..4].try_into().expect("a response has a correlation id"))
 }
 
-async fn start(env: &Wired, settings: Settings) -> Server<Wired> {
-    let services = Arc::new(Services { env: env.clone() });
-    Server::start(services, settings, "test:0").await.expect("the network listens")
+/// A node with these settings of connections.
+async fn start(env: &Wired, settings: Settings) -> Served {
+    node::start(env, Config::default(), settings).await
 }
 
 /// Runs a test against a server with these settings over connections that buffer `capacity` bytes.
-fn with_server<T>(
-    capacity: usize,
-    settings: Settings,
-    test: impl AsyncFnOnce(&Wired, &Server<Wired>) -> T,
-) -> T {
+fn with_server<T>(capacity: usize, settings: Settings, test: impl AsyncFnOnce(&Wired, &Server<Wired>) -> T) -> T {
     let env = Wired::new(capacity);
     env.node.block_on(async {
-        let server = start(&env, settings).await;
-        test(&env, &server).await
+        let node = start(&env, settings).await;
+        test(&env, &node.server).await
     })
 }
