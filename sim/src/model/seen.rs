@@ -1,0 +1,137 @@
+//! The events that checks are fed.
+
+use jangbu_core::fact::Fact;
+use jangbu_core::ids::TopicId;
+
+use super::Scan;
+use crate::world::{Exit, NodeId};
+
+/// A partition as clients name it: the index of the topic in the scenario, and the partition's number.
+pub type Slot = (usize, i32);
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Seen<'a> {
+    /// A node told a fact, inside the critical section in which it became true.
+    Fact {
+        /// Which node.
+        node: NodeId,
+        /// What.
+        fact: &'a Fact,
+    },
+    /// A node told that it opened a log, and this is what its files hold at that moment.
+    Recovered {
+        /// Which node.
+        node: NodeId,
+        /// The fact, of kind `Recovered`.
+        fact: &'a Fact,
+        /// The files.
+        scan: &'a Scan,
+    },
+    /// A node went down.
+    Ended {
+        /// Which node.
+        node: NodeId,
+        /// How.
+        exit: &'a Exit,
+    },
+    /// A fault struck a node.
+    Struck {
+        /// Which node.
+        node: NodeId,
+        /// Which kind.
+        fault: &'static str,
+    },
+    /// A client did or learnt something.
+    Client(&'a ClientEvent),
+}
+
+/// One step of a client, in its own words. Values are numbers that are unique in a run; a batch holds
+/// `first`, `first + 1` and so on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// A topic was created.
+    TopicCreated {
+        /// Its index.
+        topic: usize,
+        /// Its id.
+        topic_id: TopicId,
+    },
+    /// A batch is about to be sent.
+    Sent {
+        /// Which producer.
+        producer: usize,
+        /// Where to.
+        slot: Slot,
+        /// Its first value.
+        first: u64,
+        /// How many.
+        count: u64,
+    },
+    /// The producer was told that a batch is appended.
+    Acked {
+        /// Which producer.
+        producer: usize,
+        /// Where to.
+        slot: Slot,
+        /// Its first value.
+        first: u64,
+        /// How many.
+        count: u64,
+        /// The offset of the first record, unless acks=0 left it unknown.
+        base_offset: Option<i64>,
+    },
+    /// The producer knows that a batch was never appended.
+    Refused {
+        /// Which producer.
+        producer: usize,
+        /// Where to.
+        slot: Slot,
+        /// Its first value.
+        first: u64,
+        /// How many.
+        count: u64,
+    },
+    /// The producer gave up without knowing.
+    Unknown {
+        /// Which producer.
+        producer: usize,
+        /// Where to.
+        slot: Slot,
+        /// Its first value.
+        first: u64,
+        /// How many.
+        count: u64,
+    },
+    /// A reader got a record.
+    Read {
+        /// Which reader.
+        reader: usize,
+        /// From where.
+        slot: Slot,
+        /// At which offset.
+        offset: i64,
+        /// What.
+        value: u64,
+    },
+    /// A reader was told that its position is out of range, and goes on elsewhere.
+    Moved {
+        /// Which reader.
+        reader: usize,
+        /// Where.
+        slot: Slot,
+        /// Where it wanted to read.
+        from: i64,
+        /// Where it goes on.
+        to: i64,
+    },
+    /// After the faults, a reader has read a partition from its start to its end.
+    ReadWhole {
+        /// Which partition.
+        slot: Slot,
+        /// The first offset.
+        log_start: i64,
+        /// Every value, from the first offset on.
+        values: Vec<u64>,
+    },
+}
