@@ -209,7 +209,7 @@ fn configs() {
 fn produce_and_fetch() {
     with_broker(&[], async |scene| {
         scene.create("t", 1, &[]).await;
-        let id = scene.node.services.image().topic("t").expect("it was created").id;
+        let id = scene.node.image().topic("t").expect("it was created").id;
         let produce = |version| produce::request(version, "t", id, -1, &[(0, Some(batch(&["value"])))]);
         let produced = in_all_versions(scene, produce).await;
         for (index, response) in produced.iter().enumerate() {

@@ -224,7 +224,7 @@ fn a_client_that_claims_to_be_a_replica_is_a_consumer() {
             by_state.replica_id = -1;
             by_state.replica_state.replica_id = replica_id;
             by_state.topics[0].topic = "".into();
-            let id = scene.node.services.image().topic("t").expect("there").id;
+            let id = scene.node.image().topic("t").expect("there").id;
             by_state.topics[0].topic_id = Uuid::from_bytes(id.0);
             let response = scene.call(&by_state, 15).await;
             assert_eq!((partitions(&response)[0].error_code, partitions(&response)[0].high_watermark), (0, 1));

@@ -45,7 +45,7 @@ fn a_created_topic_is_told_with_its_true_counts_and_the_source_of_every_config()
 fn a_topic_can_be_used_when_its_creation_is_answered() {
     with_broker(&[], async |scene| {
         scene.create("t", 1, &[]).await;
-        let id = scene.node.services.image().topic("t").expect("it was created").id;
+        let id = scene.node.image().topic("t").expect("it was created").id;
         let request = produce::request(9, "t", id, 1, &[(0, Some(batch(&["v"])))]);
         let response = scene.call(&request, 9).await;
         assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
@@ -136,10 +136,10 @@ fn validate_only_creates_nothing() {
 fn a_topic_created_again_under_its_name_has_another_id() {
     with_broker(&[], async |scene| {
         scene.create("t", 1, &[]).await;
-        let first = scene.node.services.image().topic("t").expect("there").id;
+        let first = scene.node.image().topic("t").expect("there").id;
         assert_eq!(scene.call(&delete(6, &["t"]), 6).await.responses[0].error_code, 0);
         scene.create("t", 1, &[]).await;
-        let second = scene.node.services.image().topic("t").expect("there").id;
+        let second = scene.node.image().topic("t").expect("there").id;
         assert_ne!(first, second);
         let by_id = fetch::request(13, "", first, &[(0, 0)]);
         let response = scene.call(&by_id, 13).await;
