@@ -46,7 +46,8 @@ impl Client {
     /// Sends a request without waiting for its response.
     async fn ask<M: KafkaRequest>(&mut self, message: &M, version: i16) {
         let mut frame = BytesMut::new();
-        request::encode(77, Some("test"), message, version, &mut frame).expect("the version has these fields");
+        request::encode(77, Some("test"), message, version, &mut frame)
+            .expect("the version has these fields");
         self.send(frame.freeze()).await;
     }
 
