@@ -160,4 +160,3 @@ pub(crate) fn ping(correlation_id: i32) -> Vec<u8> {
 pub(crate) fn correlation_id(frame: &Bytes) -> i32 {
     i32::from_be_bytes(frame[..4].try_into().expect("a response has a correlation id"))
 }
-
