@@ -73,7 +73,7 @@ impl Runtimes {
     }
 
     /// Runs a future on the data lane and waits for it.
-    pub fn block_on<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> T {
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.data.block_on(future)
     }
 

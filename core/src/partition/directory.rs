@@ -109,6 +109,11 @@ impl<D: Disk> Directory<D> {
         locked(&self.noted).insert(partition, offsets);
     }
 
+    /// The log is gone: the checkpoints say nothing of it any more.
+    pub(super) fn forget(&self, partition: TopicPartition) {
+        locked(&self.noted).remove(&partition);
+    }
+
     pub(super) fn noted(&self) -> BTreeMap<TopicPartition, Checkpointed> {
         locked(&self.noted).clone()
     }

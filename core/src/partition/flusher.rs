@@ -34,6 +34,8 @@ pub struct Settings {
     pub high_watermark_interval: Duration,
     /// `log.retention.check.interval.ms`: retention, and the roll of old segments.
     pub retention_interval: Duration,
+    /// `producer.id.expiration.ms`: how long a silent producer is remembered. Asked as often as retention.
+    pub producer_expiration: Duration,
 }
 
 impl Default for Settings {
@@ -45,6 +47,7 @@ impl Default for Settings {
             log_start_interval: Duration::from_secs(60),
             high_watermark_interval: Duration::from_secs(5),
             retention_interval: Duration::from_secs(300),
+            producer_expiration: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
@@ -159,7 +162,10 @@ impl<E: Env> Flusher<E> {
             Duty::Retention => {
                 for partition in self.partitions() {
                     self.env.checkpoint().await;
-                    drop(partition.retain(&self.env, self.env.clock().wall()));
+                    let now = self.env.clock().wall();
+                    drop(partition.retain(&self.env, now));
+                    self.env.checkpoint().await;
+                    partition.expire_producers(now, self.settings.producer_expiration);
                 }
                 return self.directory.check();
             }

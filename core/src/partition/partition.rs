@@ -117,6 +117,7 @@ impl<E: Env> Partition<E> {
     /// that is under way may fail without harm.
     pub fn retire(&self, env: &E) {
         self.leave_role(env, Role::Gone);
+        self.directory.forget(self.id);
     }
 
     /// Takes the partition offline with its directory: every later call fails.

@@ -1,5 +1,7 @@
 //! The log's other end: DeleteRecords and retention.
 
+use std::time::Duration;
+
 use crate::env::Env;
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset};
@@ -65,6 +67,14 @@ impl<E: Env> Partition<E> {
         }
         self.start_moved(env, core, before);
         Ok(())
+    }
+
+    /// Forgets producers that wrote nothing for so long: a repeat of theirs would count as new.
+    pub(super) fn expire_producers(&self, now: Timestamp, expiration: Duration) {
+        let expiration_ms = i64::try_from(expiration.as_millis()).unwrap_or(i64::MAX);
+        if let Some(mut core) = self.enter_background() {
+            core.log.expire_producers(now, expiration_ms);
+        }
     }
 
     fn start_moved(&self, env: &E, mut core: MutexGuard<'_, Core<E::Disk>>, before: Offset) -> Offset {

@@ -69,7 +69,7 @@ pub(crate) struct Incarnation {
     pub(crate) number: u32,
     over: AtomicBool,
     /// What the disk calls of the poll in progress have cost beyond the ordinary, in nanoseconds.
-    pub(super) debt_ns: AtomicU64,
+    debt_ns: AtomicU64,
     /// Until when each lane is not polled, in nanoseconds.
     pub(super) lanes: [Arc<AtomicU64>; 2],
     /// Where this process's monotonic clock starts.
@@ -108,6 +108,16 @@ impl Incarnation {
     /// Adds to the time that the poll in progress will have taken.
     pub(crate) fn charge(&self, cost_ns: u64) {
         self.debt_ns.fetch_add(cost_ns, Ordering::Relaxed);
+    }
+
+    /// What the poll in progress will have taken so far.
+    pub(crate) fn debt_ns(&self) -> u64 {
+        self.debt_ns.load(Ordering::Relaxed)
+    }
+
+    /// Ends the count of a poll.
+    pub(super) fn take_debt_ns(&self) -> u64 {
+        self.debt_ns.swap(0, Ordering::Relaxed)
     }
 
     pub(super) fn draw(&self) -> u64 {

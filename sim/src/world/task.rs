@@ -177,7 +177,7 @@ impl<F: Future<Output = ()>> Future for Supervised<F> {
         });
         let polled = this.contain(|| future.as_mut().poll(context));
         this.future = Some(future);
-        let debt = this.incarnation.debt_ns.swap(0, Ordering::Relaxed);
+        let debt = this.incarnation.take_debt_ns();
         if debt != 0 {
             this.stalled_until_ns.store(now.0 + debt, Ordering::Relaxed);
         }

@@ -119,6 +119,32 @@ fn a_crash_strikes_before_halfway_through_or_after_a_write() {
 }
 
 #[test]
+fn a_crash_strikes_at_a_site_wherever_that_stands_among_the_calls() {
+    run(1, |world| async move {
+        let node = add_writer(&world, &["one,", "two!", "three,", "four!", "five"]);
+        world.crash_at_site(node, "toy.sync", 2, Strike::After, LOSES_ALL);
+        world.sleep(ms(100)).await;
+        assert_eq!((world.is_up(node), log_of(&world, node).as_str()), (false, "one,two!three,four!"));
+        let sites = world.tally().sites;
+        assert_eq!((sites[&SYNC].calls, sites[&SYNC].strikes, sites[&APPEND].strikes), (2, 1, 0));
+    });
+}
+
+#[test]
+fn a_slow_disk_takes_its_time_for_every_call() {
+    run(1, |world| async move {
+        let node = add_writer(&world, &["one,", "two!", "three,", "four!"]);
+        world.slow_disk(node, ms(100), ms(300));
+        // Open, create_dir and create in one go; both directories; then len and write of "one,"; and so on.
+        world.sleep(ms(1150)).await;
+        assert_eq!(log_of(&world, node), "one,two!");
+        world.heal_disk(node);
+        world.sleep(ms(1000)).await;
+        assert_eq!(log_of(&world, node), "one,two!three,four!");
+    });
+}
+
+#[test]
 fn a_sync_that_is_struck_may_or_may_not_have_happened() {
     for (strike, expected) in [(Strike::Before, ""), (Strike::Halfway, ""), (Strike::After, "one!")] {
         run(1, move |world| async move {

@@ -5,4 +5,5 @@ mod determinism;
 mod disk;
 mod lifecycle;
 mod net;
+mod net_fuzz;
 mod toy;

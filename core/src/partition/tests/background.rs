@@ -108,3 +108,15 @@ fn a_partition_that_is_deleted_during_a_flush_does_no_harm() {
     scene.partition.become_leader(&scene.env, LeaderEpoch(9)).unwrap();
     assert_eq!(scene.append(&batch(1)).unwrap_err(), LeadershipError::NotLeader.into());
 }
+
+#[test]
+fn a_producer_that_was_silent_for_a_day_is_forgotten() {
+    let scene = leader(page_cache());
+    let _background = scene.background(FlusherSettings::default());
+    let now = scene.env.clock().wall();
+    scene.append(&idempotent_at(0, now)).unwrap();
+    sleep(&scene, Duration::from_secs(23 * 60 * 60));
+    assert!(matches!(scene.append(&idempotent(5)), Err(AppendError::Producer(_))), "it is remembered");
+    sleep(&scene, Duration::from_secs(2 * 60 * 60));
+    assert_eq!(scene.append(&idempotent(5)).unwrap().base_offset, Offset(1), "any sequence may be its first");
+}

@@ -90,9 +90,13 @@ fn batch(count: usize) -> Batch {
 }
 
 fn idempotent(sequence: i32) -> Batch {
+    idempotent_at(sequence, Timestamp(500))
+}
+
+fn idempotent_at(sequence: i32, timestamp: Timestamp) -> Batch {
     batch_of(|builder| {
         builder.producer(ProducerId(7), ProducerEpoch(0), sequence);
-        builder.append(Timestamp(500), None, Some(b"value"), &[]);
+        builder.append(timestamp, None, Some(b"value"), &[]);
     })
 }
 

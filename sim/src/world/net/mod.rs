@@ -5,6 +5,7 @@
 //! kernel close its connections; a machine without power is silent.
 
 mod connection;
+mod direction;
 mod fault;
 mod listener;
 mod stream;

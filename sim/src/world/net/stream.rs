@@ -5,7 +5,8 @@ use std::task::Poll;
 use bytes::{Bytes, BytesMut};
 use jangbu_core::env::{FileSlice, Stream, StreamReader, StreamWriter};
 
-use super::connection::{Connection, Data, Read, Write};
+use super::connection::{Connection, Read, Write};
+use super::direction::Data;
 use super::{World, lock};
 use crate::trace::{Kind, hash_bytes};
 use crate::world::disk::{SimFile, crashed};
