@@ -105,7 +105,7 @@ impl<D: Disk> LogDir<D> {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(disk: D, path: PathBuf, switches: Switches) -> Result<Opened<D>, OpenError> {
-        create_with_parents(&disk, &path)?;
+        create_with_parents(&disk, &path).await?;
         let lock = match disk.lock(sites::DIR_LOCK, &path) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(OpenError::InUse(path)),
             locked => locked.on(sites::DIR_LOCK, &path)?,
@@ -298,18 +298,23 @@ impl<D: Disk> LogDir<D> {
     }
 }
 
-fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
-    match disk.create_dir(sites::DIR_CREATE, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => match path.parent() {
-            Some(parent) if parent != Path::new("") => {
-                create_with_parents(disk, parent)?;
-                disk.create_dir(sites::DIR_CREATE, path).on(sites::DIR_CREATE, path)
+/// Creates a directory with those above it that are missing, durably.
+async fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
+    let mut missing = vec![path];
+    while let Some(path) = missing.pop() {
+        let parent = path.parent().filter(|parent| *parent != Path::new(""));
+        match (disk.create_dir(sites::DIR_CREATE, path), parent) {
+            (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => {}
+            (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
+                missing.extend([path, parent]);
             }
-            _ => Err(DiskError::new(sites::DIR_CREATE, path, error)),
-        },
-        created => created.on(sites::DIR_CREATE, path),
+            (Ok(()), Some(parent)) => {
+                disk.sync_dir(sites::DIR_SYNC, parent).await.on(sites::DIR_SYNC, parent)?;
+            }
+            (created, _) => created.on(sites::DIR_CREATE, path)?,
+        }
     }
+    Ok(())
 }
 
 fn broker_epoch_of(marker: &[u8]) -> Option<BrokerEpoch> {

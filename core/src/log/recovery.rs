@@ -43,6 +43,9 @@ pub struct Checkpointed {
 }
 
 /// A log that was brought back.
+///
+/// When [`Log::recovery_point`] is lower now than the checkpoint said, the checkpoint must be written before anything
+/// is appended: the next recovery does not verify what lies below it.
 pub struct Recovered<D: Disk> {
     /// The log.
     pub log: Log<D>,

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::{Assembly, Context, Loaded};
 use crate::env::{Disk, File, OpenMode};
 use crate::epochs::Epochs;
-use crate::ids::Offset;
+use crate::ids::{LeaderEpoch, Offset};
 use crate::log::contents::{Contents, TimestampOffset};
 use crate::log::error::{DiskError, LogError, OnDisk};
 use crate::log::file::read_file;
@@ -30,6 +30,10 @@ pub(super) struct Plan {
     pub(super) orphans: Vec<(Kind, Offset)>,
     /// Segments which the log's start has passed.
     pub(super) obsolete: Vec<Found>,
+    /// Where the log begins, as far as is known without looking at it.
+    pub(super) log_start: Offset,
+    /// The epoch checkpoint; `None` when it is missing or damaged.
+    epochs: Option<Epochs>,
 }
 
 /// The files of one segment.
@@ -79,6 +83,8 @@ impl Plan {
             snapshots: Vec::new(),
             orphans: Vec::new(),
             obsolete: Vec::new(),
+            log_start: context.checkpointed.log_start,
+            epochs: read_epochs(context)?,
         };
         for (&(offset, kind), &len) in &files {
             match kind {
@@ -93,14 +99,16 @@ impl Plan {
                 _ => plan.orphans.push((kind, offset)),
             }
         }
-        plan.drop_obsolete(context.checkpointed.log_start);
+        plan.log_start = plan.log_start.max(plan.start_of_epochs(context)?);
+        plan.drop_obsolete();
         plan.verify_from = plan.first_to_verify(context);
         Ok(plan)
     }
 
     /// Retention may have been interrupted, in any order when the power failed: what lies below the log's start
     /// and is not the last segment goes without being read.
-    fn drop_obsolete(&mut self, log_start: Offset) {
+    fn drop_obsolete(&mut self) {
+        let log_start = self.log_start;
         let next_bases = self.found.iter().skip(1);
         let obsolete = next_bases.take_while(|next| next.base_offset <= log_start).count();
         self.obsolete = self.found.drain(..obsolete).collect();
@@ -136,9 +144,7 @@ impl Plan {
     /// Loads epochs and producers as of the first segment to verify; when they are missing or damaged, more must be
     /// verified.
     pub(super) fn assemble<D: Disk>(&mut self, context: &Context<D>) -> Result<Assembly, LogError> {
-        let path = context.directory.path.join(file_name::EPOCHS);
-        let epochs = checkpoint::read(&context.directory.disk, &path)?;
-        let mut epochs = epochs.as_deref().and_then(checkpoint::decode_epochs).unwrap_or_else(|| {
+        let mut epochs = self.epochs.take().unwrap_or_else(|| {
             self.verify_from = 0;
             Epochs::default()
         });
@@ -151,6 +157,26 @@ impl Plan {
         self.trusted.truncate(self.verify_from);
         let segments = std::mem::take(&mut self.trusted);
         Ok(Assembly { segments, epochs, producers, snapshot })
+    }
+
+    /// The epoch checkpoint is written by each flush and begins where the log began then, so it knows of a move of
+    /// the start that the directory's checkpoint may have missed. Unless the first batches have no epoch at all:
+    /// then it says nothing of them.
+    fn start_of_epochs<D: Disk>(&self, context: &Context<D>) -> Result<Offset, LogError> {
+        let first = self.epochs.as_ref().and_then(|epochs| epochs.entries().first());
+        let (Some(first), Some(found)) = (first, self.found.first()) else { return Ok(Offset::ZERO) };
+        if first.start <= found.base_offset {
+            return Ok(Offset::ZERO);
+        }
+        let path = Kind::Log.path(&context.directory.path, found.base_offset);
+        let opened = context.directory.disk.open(sites::RECOVERY_OPEN, &path, OpenMode::Read);
+        let file = opened.on(sites::RECOVERY_OPEN, &path)?;
+        let mut scan = HeaderScan::new(&file, sites::RECOVERY_READ, 0, found.len, HEADER_LEN);
+        match scan.next() {
+            Ok(Some((_, header))) if header.leader_epoch < LeaderEpoch(0) => Ok(Offset::ZERO),
+            Err(ScanError::Io(error)) => Err(DiskError::new(sites::RECOVERY_READ, &path, error).into()),
+            _ => Ok(first.start),
+        }
     }
 
     /// The offset behind the last segment that is trusted.
@@ -184,6 +210,12 @@ impl Plan {
         self.orphans.extend(stale.into_iter().map(|offset| (Kind::Snapshot, offset)));
         Ok(usable.unwrap_or_default())
     }
+}
+
+fn read_epochs<D: Disk>(context: &Context<D>) -> Result<Option<Epochs>, DiskError> {
+    let path = context.directory.path.join(file_name::EPOCHS);
+    let bytes = checkpoint::read(&context.directory.disk, &path)?;
+    Ok(bytes.as_deref().and_then(checkpoint::decode_epochs))
 }
 
 /// A sealed segment whose indexes are plausible and whose last batch ends where the next segment begins, so that
