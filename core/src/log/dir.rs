@@ -134,7 +134,9 @@ impl<D: Disk> LogDir<D> {
         })
     }
 
-    /// To be called when all logs are loaded.
+    /// To be called when all logs are loaded and [`LogDir::write_recovery_points`] has written what they say now,
+    /// before anything is appended: a recovery may have lowered a recovery point, and even one that looks right may
+    /// be a replacement whose durability a crash prevented, while the next recovery does not verify what lies below.
     ///
     /// # Errors
     /// When a disk call fails.

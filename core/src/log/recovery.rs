@@ -44,8 +44,8 @@ pub struct Checkpointed {
 
 /// A log that was brought back.
 ///
-/// When [`Log::recovery_point`] is lower now than the checkpoint said, the checkpoint must be written before anything
-/// is appended: the next recovery does not verify what lies below it.
+/// Before anything is appended, [`LogDir::finish_loading`](super::dir::LogDir::finish_loading) writes the recovery
+/// points anew.
 pub struct Recovered<D: Disk> {
     /// The log.
     pub log: Log<D>,

@@ -75,9 +75,7 @@ impl<D: Disk> Log<D> {
         if due > 0 && !self.advance_log_start(self.segments[0].base_offset) {
             self.publish();
         }
-        let Durability { names, epochs, unsynced, .. } = &mut self.durability;
-        unsynced.retain(|base| *base >= self.segments[0].base_offset);
-        let (names, epochs) = (names.changed, epochs.changed);
+        let (names, epochs) = (self.durability.names.changed, self.durability.epochs.changed);
         self.doomed.extend(doomed.into_iter().map(|segment| Doomed { segment, names, epochs }));
         self.view.close_idle();
         Ok(Retained { segments_removed: due, log_start: self.log_start })

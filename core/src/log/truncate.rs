@@ -69,7 +69,10 @@ impl<D: Disk> Log<D> {
             self.remove_doomed(|_, _| true)?;
         }
         let file = create_segment(&self.directory, log_end)?;
-        for segment in removed.iter().rev().filter(|segment| segment.base_offset != log_end) {
+        // Towards the new segment from both sides, so that a crash in between leaves no gap where it matters.
+        let newer = removed.iter().rev().filter(|segment| segment.base_offset > log_end);
+        let older = removed.iter().filter(|segment| segment.base_offset < log_end);
+        for segment in newer.chain(older) {
             self.remove_segment(segment, sites::TRUNCATE_REMOVE, sites::TRUNCATE_REMOVE)?;
         }
         if let Some(last) = kept.checked_sub(1) {

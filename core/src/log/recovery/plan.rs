@@ -12,7 +12,7 @@ use crate::log::index::{self, Entry, OffsetEntry, TimeEntry};
 use crate::log::scan::{HeaderScan, ScanError};
 use crate::log::segment::Written;
 use crate::log::{checkpoint, sites};
-use crate::record::batch::HEADER_LEN;
+use crate::record::batch::{BatchHeader, HEADER_LEN};
 use crate::replica::producers::Producers;
 
 /// How much is read at once behind the last index entry of an active segment.
@@ -99,7 +99,7 @@ impl Plan {
                 _ => plan.orphans.push((kind, offset)),
             }
         }
-        plan.log_start = plan.log_start.max(plan.start_of_epochs(context)?);
+        plan.use_start_of_epochs(context)?;
         plan.drop_obsolete();
         plan.verify_from = plan.first_to_verify(context);
         Ok(plan)
@@ -160,23 +160,20 @@ impl Plan {
     }
 
     /// The epoch checkpoint is written by each flush and begins where the log began then, so it knows of a move of
-    /// the start that the directory's checkpoint may have missed. Unless the first batches have no epoch at all:
-    /// then it says nothing of them.
-    fn start_of_epochs<D: Disk>(&self, context: &Context<D>) -> Result<Offset, LogError> {
-        let first = self.epochs.as_ref().and_then(|epochs| epochs.entries().first());
-        let (Some(first), Some(found)) = (first, self.found.first()) else { return Ok(Offset::ZERO) };
-        if first.start <= found.base_offset {
-            return Ok(Offset::ZERO);
+    /// the start that the directory's checkpoint may have missed. An empty one knows nothing of batches that are
+    /// there, and is not used. Unless the first batches have no epoch at all: then it says nothing of them.
+    fn use_start_of_epochs<D: Disk>(&mut self, context: &Context<D>) -> Result<(), DiskError> {
+        let (Some(epochs), Some(found)) = (&self.epochs, self.found.first()) else { return Ok(()) };
+        let start = epochs.entries().first().map(|first| first.start);
+        if start.is_some_and(|start| start <= found.base_offset) || !has_epoch(context, found)? {
+            return Ok(());
         }
-        let path = Kind::Log.path(&context.directory.path, found.base_offset);
-        let opened = context.directory.disk.open(sites::RECOVERY_OPEN, &path, OpenMode::Read);
-        let file = opened.on(sites::RECOVERY_OPEN, &path)?;
-        let mut scan = HeaderScan::new(&file, sites::RECOVERY_READ, 0, found.len, HEADER_LEN);
-        match scan.next() {
-            Ok(Some((_, header))) if header.leader_epoch < LeaderEpoch(0) => Ok(Offset::ZERO),
-            Err(ScanError::Io(error)) => Err(DiskError::new(sites::RECOVERY_READ, &path, error).into()),
-            _ => Ok(first.start),
+        match start {
+            Some(start) => self.log_start = self.log_start.max(start),
+            None if found.len > 0 => self.epochs = None,
+            None => {}
         }
+        Ok(())
     }
 
     /// The offset behind the last segment that is trusted.
@@ -216,6 +213,16 @@ fn read_epochs<D: Disk>(context: &Context<D>) -> Result<Option<Epochs>, DiskErro
     let path = context.directory.path.join(file_name::EPOCHS);
     let bytes = checkpoint::read(&context.directory.disk, &path)?;
     Ok(bytes.as_deref().and_then(checkpoint::decode_epochs))
+}
+
+/// Whether a segment begins with anything but a batch without a leader's epoch.
+fn has_epoch<D: Disk>(context: &Context<D>, found: &Found) -> Result<bool, DiskError> {
+    let path = Kind::Log.path(&context.directory.path, found.base_offset);
+    let opened = context.directory.disk.open(sites::RECOVERY_OPEN, &path, OpenMode::Read);
+    let file = opened.on(sites::RECOVERY_OPEN, &path)?;
+    let mut bytes = [0; HEADER_LEN];
+    let read = file.read_at(sites::RECOVERY_READ, &mut bytes, 0).on(sites::RECOVERY_READ, &path)?;
+    Ok(!BatchHeader::parse(&bytes[..read]).is_ok_and(|header| header.leader_epoch < LeaderEpoch(0)))
 }
 
 /// A sealed segment whose indexes are plausible and whose last batch ends where the next segment begins, so that

@@ -81,6 +81,10 @@ struct World {
     written: Offset,
     /// Batches below survive a loss of power.
     promised: Offset,
+    /// Promised before a cut that was struck, which perhaps did nothing.
+    struck: Offset,
+    /// The largest start there was: below it there was nothing to promise.
+    start_max: Offset,
     /// What happens when the armed crash strikes.
     armed: Option<Option<PowerLoss>>,
     producers_whole: bool,
@@ -108,6 +112,8 @@ impl World {
             cutting: false,
             written: Offset::ZERO,
             promised: Offset::ZERO,
+            struck: Offset::ZERO,
+            start_max: Offset::ZERO,
             armed: None,
             producers_whole: true,
         };
@@ -191,6 +197,7 @@ impl World {
         self.written = self.written.min(cut);
         let promised = self.promised;
         self.promised = promised.min(cut);
+        self.struck = self.struck.max(promised);
         self.cutting = true;
         // A new leader's first batches come in a new epoch.
         self.epoch.0 += 1;
@@ -198,10 +205,11 @@ impl World {
         assert_eq!(truncated.log_end, cut.max(Offset(start)));
         self.written = truncated.log_end;
         self.promised = promised.min(truncated.log_end);
-        match truncated.below_flushed {
-            true => self.checkpoint(),
-            false => Ok(()),
+        if truncated.below_flushed {
+            self.checkpoint()?;
         }
+        self.struck = self.struck.min(truncated.log_end);
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), ()> {
@@ -256,11 +264,9 @@ impl World {
         assert!(recovered.clean || !clean, "a clean shutdown is recognised");
         self.dir = dir;
         self.check_recovered(recovered, checkpointed, power.is_some());
-        let recovery_point = self.log.recovery_point();
-        if recovery_point < checkpointed.recovery_point {
-            let lower = Offsets::from([(PARTITION, recovery_point)]);
-            now(self.dir.write_recovery_points(&lower)).expect("the disk works");
-        }
+        let recovery_points = Offsets::from([(PARTITION, self.log.recovery_point())]);
+        now(self.dir.write_recovery_points(&recovery_points)).expect("the disk works");
+        now(self.dir.finish_loading()).expect("the disk works");
         // Every leadership has an epoch of its own, a restarted broker's too.
         self.epoch.0 += 1;
         self.cutting = false;
@@ -268,11 +274,10 @@ impl World {
 
     fn check_recovered(&mut self, recovered: Recovered<MemoryDisk>, checkpointed: Checkpointed, power: bool) {
         let Recovered { log, lost, .. } = recovered;
+        self.start_max = self.start_max.max(self.log.log_start());
+        let promised = self.promised.max(self.struck).max(self.start_max);
         self.log = log;
-        assert!(
-            self.cutting || checkpointed.recovery_point <= self.promised,
-            "a recovery point is a promise"
-        );
+        assert!(self.cutting || checkpointed.recovery_point <= promised, "a recovery point is a promise");
         let expected =
             checkpointed.recovery_point.max(checkpointed.high_watermark).max(checkpointed.log_start);
         let (start, end) = (self.log.log_start(), self.log.log_end());
@@ -281,10 +286,9 @@ impl World {
         let promised = if power { self.promised } else { self.written };
         assert!(end >= promised, "the log ends at {end} but {promised} was promised");
         let found = read_all(&self.log.view(), start, 700);
-        self.batches = self.explain(&found, start, end, power);
-        if power {
-            self.earlier.clear();
-        }
+        let batches = self.explain(&found, start, end, power);
+        // What recovery repaired is no more durable than a cut.
+        self.earlier.push(std::mem::replace(&mut self.batches, batches));
         self.written = end;
         self.promised = self.promised.min(end);
         self.check_derived();
@@ -369,7 +373,8 @@ impl World {
     /// After a loss of power that took the snapshots, what only removed segments knew of producers is gone.
     fn check_producers(&mut self, whole: &Producers) {
         let producers = self.log.producers();
-        if self.producers_whole && producers == whole {
+        if producers == whole {
+            self.producers_whole = true;
             return;
         }
         let first = self.log.segments[0].base_offset;
@@ -378,7 +383,7 @@ impl World {
             left.apply(batch.header());
         }
         assert!(
-            first > Offset::ZERO,
+            first > Offset::ZERO || !self.producers_whole,
             "nothing was removed, so nothing may be forgotten: {producers:?} is not {whole:?}"
         );
         let known = left.iter().all(|(id, expect)| {
