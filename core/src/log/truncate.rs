@@ -93,7 +93,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// Where to cut so that no batch at or behind `offset` stays. The log's start may lie inside a batch: then the
-    /// log is empty rather than to begin again before it.
+    /// log is empty rather than to begin again before it. An empty log keeps no files of what was before it.
     fn find_cut(&self, offset: Offset) -> Result<Cut, LogError> {
         let kept = self.segments.partition_point(|segment| segment.base_offset < offset);
         let Some(last) = kept.checked_sub(1).filter(|_| offset > self.log_start) else {
@@ -108,7 +108,7 @@ impl<D: Disk> Log<D> {
         let Some(located) = located else { return Ok(Cut { log_end: offset, kept, position: None }) };
         let log_end = located.header.base_offset.min(offset);
         Ok(match located.position {
-            _ if log_end < self.log_start => Cut { log_end: self.log_start, kept: 0, position: None },
+            _ if log_end <= self.log_start => Cut { log_end: self.log_start, kept: 0, position: None },
             0 => Cut { log_end, kept: last, position: None },
             position => Cut { log_end, kept, position: Some(position) },
         })

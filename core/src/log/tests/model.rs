@@ -407,8 +407,13 @@ fn run(seed: u64, ops: &[Op]) {
     world.reopen(Some(PowerLoss::Everything), false);
 }
 
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.max(400), failure_persistence: None, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn whatever_happens_the_log_is_a_prefix_of_what_was_written(seed: u64, ops in prop::collection::vec(op(), 1..60)) {
