@@ -93,10 +93,11 @@ fn removes_marker_before_loading(switches: Switches) -> bool {
     !switches.off(Switch::MarkerDeleteLate)
 }
 
-/// C4: one failed call takes the directory offline. C5 plants a failure of the index that was survived.
+/// C4: one failed call takes the directory offline. (C5 plants a failure of the index that was survived.)
 fn goes_offline(switches: Switches, error: &DiskError) -> bool {
-    let index = [sites::INDEX_OPEN, sites::INDEX_CREATE, sites::INDEX_WRITE].contains(&error.site);
-    !switches.off(Switch::IgnoreIoError) && !(index && switches.off(Switch::LogEndAfterIndex))
+    let is_index = [sites::INDEX_OPEN, sites::INDEX_CREATE, sites::INDEX_WRITE].contains(&error.site);
+    let survives_index = is_index && switches.off(Switch::LogEndAfterIndex);
+    !(survives_index || switches.off(Switch::IgnoreIoError))
 }
 
 impl<D: Disk> LogDir<D> {

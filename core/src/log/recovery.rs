@@ -104,6 +104,7 @@ struct Assembly {
     snapshot: Offset,
 }
 
+#[allow(clippy::large_enum_variant)] // there is one per recovery
 enum Phase<D: Disk> {
     List,
     Trust(Plan),

@@ -27,6 +27,9 @@ pub struct Slice<F> {
     pub next_offset: Offset,
 }
 
+/// A batch and the segment that it is in.
+type FoundBatch<F> = (Extent<F>, Located);
+
 impl<F> Slice<F> {
     fn empty(at: Offset) -> Self {
         Self { bytes: None, first_offset: at, next_offset: at }
@@ -137,10 +140,7 @@ impl<D: Disk> View<D> {
         Ok(Some(batch_slice(extent, &located)))
     }
 
-    fn batch_for_timestamp(
-        &self,
-        target: Timestamp,
-    ) -> Result<Option<(Extent<D::File>, Located)>, ReadError> {
+    fn batch_for_timestamp(&self, target: Timestamp) -> Result<Option<FoundBatch<D::File>>, ReadError> {
         for segment in self.segments.iter().filter(|segment| segment.largest().timestamp >= target) {
             let extent = segment.extent()?;
             if let Some(located) = segment.locate_timestamp(&extent, target, self.log_start)? {

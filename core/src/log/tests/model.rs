@@ -12,7 +12,6 @@ use crate::ids::{BrokerEpoch, TopicPartition};
 use crate::log::checkpoint::Offsets;
 use crate::log::dir::{LogDir, Opened};
 use crate::log::recovery::Lost;
-use crate::museum::Switches;
 use crate::record::batch::BatchHeader;
 use crate::replica::producers::Producers;
 
@@ -99,7 +98,7 @@ impl World {
         let disk = MemoryDisk::new(seed);
         let settings = Settings { retention_ms: -1, ..small() };
         let opened =
-            now(LogDir::open(disk.clone(), "/data".into(), Switches::default())).expect("an empty disk");
+            now(LogDir::open(disk.clone(), "/data".into(), Default::default())).expect("an empty disk");
         let log = opened.dir.create_log(PARTITION, settings, Offset::ZERO, NOW).expect("an empty disk");
         let mut world = Self {
             disk,
@@ -247,7 +246,7 @@ impl World {
             Some(mode) => self.disk.restart_machine(mode),
             None => self.disk.restart_process(),
         };
-        let opened = now(LogDir::open(self.disk.clone(), "/data".into(), Switches::default()));
+        let opened = now(LogDir::open(self.disk.clone(), "/data".into(), Default::default()));
         let Opened { dir, clean: marked, checkpoints, partitions, .. } =
             opened.expect("the disk works again");
         assert!(marked || !clean, "the marker was durable");
@@ -426,7 +425,7 @@ fn the_marker_of_a_clean_shutdown_is_gone_before_anything_is_loaded() {
     let mut world = World::new(0);
     world.close().expect("the disk works");
     let disk = world.disk.restart_process();
-    let opened = now(LogDir::open(disk.clone(), "/data".into(), Switches::default())).expect("it is there");
+    let opened = now(LogDir::open(disk.clone(), "/data".into(), Default::default())).expect("it is there");
     assert_eq!((opened.clean, opened.clean_broker_epoch), (true, Some(BrokerEpoch(7))));
     let disk = disk.restart_machine(PowerLoss::Everything);
     assert!(disk.bytes(Path::new("/data/.kafka_cleanshutdown")).is_err(), "KAFKA-10471");
