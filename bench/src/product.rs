@@ -35,7 +35,7 @@ pub struct Broker {
 
 impl Broker {
     /// Starts a broker that bounds what it keeps: who writes more than the warm working set of the page cache
-    /// measures the hypervisor instead.
+    /// measures the hypervisor instead. Only by bytes: the batches' timestamps are fixed and old.
     ///
     /// # Errors
     /// When it does not listen within 10 seconds.
@@ -47,7 +47,7 @@ impl Broker {
         let properties = directory.join("server.properties");
         let data = directory.join("data");
         let text = format!(
-            "log.dirs={}\nlisteners=PLAINTEXT://{address}\nlog.segment.bytes=67108864\nlog.retention.bytes=134217728\nlog.retention.check.interval.ms=250\nlog.preallocate=true\n",
+            "log.dirs={}\nlisteners=PLAINTEXT://{address}\nlog.segment.bytes=67108864\nlog.retention.bytes=134217728\nlog.retention.ms=-1\nlog.retention.check.interval.ms=250\nlog.preallocate=true\n",
             data.display()
         );
         std::fs::write(&properties, text)?;
