@@ -25,6 +25,8 @@ mod offset_for_leader_epoch;
 mod operations;
 pub(crate) mod produce;
 mod services;
+#[cfg(test)]
+mod tests;
 
 use bytes::BytesMut;
 
@@ -40,12 +42,13 @@ use crate::wire::{ApiKey, request, response};
 /// Builds a generated message from its default; their structs cannot be written as literals outside their crate.
 macro_rules! message {
     ($type:path { $($field:ident: $value:expr),* $(,)? }) => {{
+        #[allow(unused_mut)] // a message may be asked for with no field set
         let mut message = <$type>::default();
         $(message.$field = $value;)*
         message
     }};
 }
-use message;
+pub(crate) use message;
 
 /// Handles every request but Produce, Fetch and ApiVersions: those that answer to people and programs now and then.
 pub(crate) async fn handle_rare<E: Env>(

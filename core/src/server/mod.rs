@@ -11,7 +11,7 @@ mod incoming;
 pub mod line;
 pub mod memory;
 pub mod response;
-#[cfg(any())] // until a quorum can be started in tests
+#[cfg(test)]
 pub(crate) mod tests;
 
 use std::io;

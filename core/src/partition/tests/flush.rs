@@ -132,3 +132,20 @@ fn a_flush_that_was_dropped_does_not_block_the_next_one() {
     scene.flush();
     assert_eq!(scene.high_watermark(), 1);
 }
+
+/// What the guard prevents (KAFKA-10778): the sync that succeeds later says nothing about the pages of the first.
+#[cfg(feature = "museum")]
+#[test]
+fn without_its_guard_a_failed_sync_is_tried_again_and_acknowledges() {
+    use crate::museum::{Switch, Switches};
+
+    let mut settings = flush_first();
+    settings.log.switches = Switches::default().with(Switch::IgnoreIoError);
+    let scene = leader(settings);
+    let _flusher = scene.flusher();
+    let _background = scene.background(FlusherSettings::default());
+    let appended = scene.append(&batch(1)).unwrap();
+    scene.disk.fail_next(sites::FLUSH_SYNC_ACTIVE, std::io::ErrorKind::Other);
+    sleep(&scene, Duration::from_secs(3));
+    assert!(matches!(scene.partition.acknowledge(&appended, Acks::All), Acknowledgement::Given));
+}
