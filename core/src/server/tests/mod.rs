@@ -28,7 +28,12 @@ pub(crate) struct Wired {
 impl Wired {
     /// Connections buffer `capacity` bytes in each direction.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { node: OneNode::new(MemoryDisk::new(1)), wires: Wires::new(capacity) }
+        Self::on(MemoryDisk::new(1), capacity)
+    }
+
+    /// The same with a disk that may hold something already.
+    pub(crate) fn on(disk: MemoryDisk, capacity: usize) -> Self {
+        Self { node: OneNode::new(disk), wires: Wires::new(capacity) }
     }
 
     pub(crate) async fn sleep(&self, wait: Duration) {
