@@ -254,7 +254,7 @@ async fn run_parts<E: Env>(
         (Arc::clone(&parts.table), Arc::clone(&parts.parked)),
         quorum.clone(),
     );
-    let server = Server::serve(Arc::new(services), server_settings(&parts.config), listener);
+    let server = Server::serve(Arc::new(services), server::Settings::of(&parts.config), listener);
     let directories = parts.directories.into_iter().map(|(_, working)| working).collect();
     Ok(Node { server, quorum, directories, metadata, broker_epoch, workers, quorum_worker, quorum_ended })
 }
@@ -279,13 +279,5 @@ async fn register(quorum: &Quorum, registration: Registration) -> Result<BrokerE
     match quorum.submit(Command::RegisterBroker(registration)).await? {
         Response::Registered(epoch) => Ok(epoch),
         _ => Err(Rejection::NotController.into()),
-    }
-}
-
-fn server_settings(config: &Config) -> server::Settings {
-    server::Settings {
-        request_bytes_max: config.request_bytes_max,
-        queued_request_bytes_max: config.queued_request_bytes_max,
-        idle_max: config.connections_max_idle,
     }
 }
