@@ -147,13 +147,13 @@ impl Plan {
         let seed = top.fixed("seed")?.ok_or_else(|| top.error("a plan needs `seed`"))?;
         let mut drawn = Vec::new();
         if let Some(table) = top.table("drawn")? {
-            for (name, _, value) in table.dotted()? {
-                let text = match value {
+            for dotted in table.dotted()? {
+                let text = match dotted.value {
                     Choice::Fixed(text) => text,
                     Choice::Range(low, high) => format!("{low}..{high}"),
                     Choice::OneOf(values) => values.join(","),
                 };
-                drawn.push((name, text));
+                drawn.push((dotted.key, text));
             }
         }
         let mut entries = Vec::new();

@@ -149,8 +149,8 @@ impl Trace {
     }
 }
 
-/// The window of events in which two runs parted, by their checkpoints, or `None` when these agree. (The runs may
-/// still differ after the last checkpoint that both have; the window then starts there.)
+/// The window of events in which two different runs parted, by their checkpoints. When all checkpoints that both have
+/// agree, they parted behind the last of these, and the window starts there.
 pub fn first_divergence(left: &[u64], right: &[u64]) -> Range<u64> {
     let same = left.iter().zip(right).take_while(|(left, right)| left == right).count() as u64;
     same * CHECKPOINT_EVERY..(same + 1) * CHECKPOINT_EVERY

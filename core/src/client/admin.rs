@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::connection::{Connection, RequestError};
+use super::connection::RequestError;
 use super::metadata::Metadata;
 use super::{Client, Purpose};
 use crate::env::Env;
@@ -16,8 +16,8 @@ use crate::wire::messages::delete_records_request::{DeleteRecordsPartition, Dele
 use crate::wire::messages::delete_topics_request::DeleteTopicState;
 use crate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use crate::wire::messages::{
-    CreateTopicsRequest, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest,
-    InitProducerIdRequest, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, RequestResponsePair,
+    CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, InitProducerIdRequest,
+    ListOffsetsRequest, MetadataRequest, RequestResponsePair,
 };
 
 /// Why an administrative request failed.
@@ -191,14 +191,17 @@ impl<E: Env> Client<E> {
         (of_topic.name, of_topic.partitions) = (StrBytes::from(topic), vec![wanted]);
         let mut request = DeleteRecordsRequest::default();
         (request.topics, request.timeout_ms) = (vec![of_topic], millis(self.settings().request_timeout));
-        let deadline = self.deadline();
-        let read = |response: DeleteRecordsResponse| {
-            let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
-            let result = partitions.next().ok_or(AdminError::Incomplete)?;
-            check(result.error_code, None)?;
-            Ok(Offset(result.low_watermark))
-        };
-        self.at_leader(topic, partition, deadline, |_, _| Ok(request.clone()), read).await
+        self.ask_leader(
+            (topic, partition),
+            |_, _| request.clone(),
+            |response| {
+                let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+                let result = partitions.next().ok_or(AdminError::Incomplete)?;
+                check(result.error_code, None)?;
+                Ok(Offset(result.low_watermark))
+            },
+        )
+        .await
     }
 
     /// Looks up an offset.
@@ -219,19 +222,18 @@ impl<E: Env> Client<E> {
             OffsetSpec::MaxTimestamp => -3,
             OffsetSpec::At(timestamp) => timestamp.0,
         };
-        let deadline = self.deadline();
-        let ask = |connection: &Connection, epoch: LeaderEpoch| {
+        let request = |version: i16, epoch: LeaderEpoch| {
             let mut wanted = wanted.clone();
-            if connection.version::<ListOffsetsRequest>()? >= 4 {
+            if version >= 4 {
                 wanted.current_leader_epoch = epoch.0;
             }
             let mut of_topic = ListOffsetsTopic::default();
             (of_topic.name, of_topic.partitions) = (StrBytes::from(topic), vec![wanted]);
             let mut request = ListOffsetsRequest::default();
             (request.replica_id, request.topics) = (-1, vec![of_topic]);
-            Ok(request)
+            request
         };
-        let read = |response: ListOffsetsResponse| {
+        self.ask_leader((topic, partition), request, |response| {
             let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
             let result = partitions.next().ok_or(AdminError::Incomplete)?;
             check(result.error_code, None)?;
@@ -240,8 +242,8 @@ impl<E: Env> Client<E> {
                 timestamp: Timestamp(result.timestamp),
                 leader_epoch: LeaderEpoch(result.leader_epoch),
             })
-        };
-        self.at_leader(topic, partition, deadline, ask, read).await
+        })
+        .await
     }
 
     /// Asks for metadata of the named topics, or of all, and takes it in.
@@ -273,22 +275,21 @@ impl<E: Env> Client<E> {
         Ok((ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)))
     }
 
-    /// Asks a partition's leader until it answers, the deadline comes or trying again is no use. Plain closures, because
-    /// a future that holds an asynchronous one is not `Send` for every lifetime, and so cannot be spawned.
-    async fn at_leader<R: RequestResponsePair, T>(
+    /// Asks a partition's leader until it answers, the request timeout is over or trying again is no use. `request`
+    /// is told the version that both sides speak and the leader's epoch.
+    async fn ask_leader<M: RequestResponsePair, T>(
         &self,
-        topic: &str,
-        partition: i32,
-        deadline: Instant,
-        ask: impl Fn(&Connection, LeaderEpoch) -> Result<R, AdminError> + Send,
-        read: impl Fn(R::Response) -> Result<T, AdminError> + Send,
+        (topic, partition): (&str, i32),
+        request: impl Fn(i16, LeaderEpoch) -> M,
+        read: impl Fn(&M::Response) -> Result<T, AdminError>,
     ) -> Result<T, AdminError> {
+        let deadline = self.deadline();
         let mut failures = 0;
         loop {
             let leader = self.routed(Purpose::General, topic, partition, deadline).await?;
-            let request = ask(&leader.connection, leader.epoch)?;
-            let answer = leader.connection.call(&request, deadline).await;
-            let error = match answer.map_err(AdminError::from).and_then(&read) {
+            let message = request(leader.connection.version::<M>()?, leader.epoch);
+            let answer = leader.connection.call(&message, deadline).await.map_err(AdminError::from);
+            let error = match answer.and_then(|response| read(&response)) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };

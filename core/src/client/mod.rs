@@ -342,3 +342,6 @@ impl<E: Env> Shared<E> {
         Link::Opening
     }
 }
+
+#[cfg(test)]
+mod tests;

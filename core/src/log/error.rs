@@ -95,8 +95,9 @@ pub enum ReadError {
         /// One past the last.
         log_end: Offset,
     },
-    /// The log was cut while it was read: reading again gives the right answer.
-    #[error("the log was cut while it was read; read again")]
+    /// The log was cut or cleaned while it was read, or the view is older than the bound: reading again with the
+    /// current view gives the right answer.
+    #[error("the log changed while it was read; read again")]
     CutMeanwhile,
     /// Bytes inside the log are no batch: the disk damaged them. The replica is to be fetched again.
     #[error("at position {position} of segment {segment} there is no batch: {source}")]

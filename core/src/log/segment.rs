@@ -220,6 +220,14 @@ impl<D: Disk> Segment<D> {
         self.write_indexes()
     }
 
+    #[cfg(test)]
+    pub(super) fn open_files(&self) -> usize {
+        let state = self.state();
+        usize::from(state.file.is_some())
+            + usize::from(state.offset_index.is_some())
+            + usize::from(state.time_index.is_some())
+    }
+
     /// Closes what reads of a sealed segment opened.
     pub(super) fn close_idle(&self) {
         let mut state = self.state();
@@ -393,7 +401,10 @@ impl<D: Disk> Segment<D> {
             (state.file, state.offset_index, state.time_index) = (None, None, None);
         }
         log.truncate(sites::TRUNCATE_CUT, position).on(sites::TRUNCATE_CUT, &log_path)?;
-        let (offsets, times) = (self.state().offsets_written, self.state().times_written);
+        let (offsets, times) = {
+            let state = self.state();
+            (state.offsets_written, state.times_written)
+        };
         self.cut_index(Kind::OffsetIndex, offsets * OffsetEntry::LEN)?;
         self.cut_index(Kind::TimeIndex, times * TimeEntry::LEN)?;
         Ok(self.seal()?)

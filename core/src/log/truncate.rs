@@ -130,7 +130,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// Folds the producers again after a cut: from the newest snapshot that is left, and the batches behind it.
-    fn restore_producers(&mut self) -> Result<(), LogError> {
+    pub(super) fn restore_producers(&mut self) -> Result<(), LogError> {
         let disk = self.directory.disk.clone();
         let mut from = Offset::ZERO;
         self.producers = Producers::default();

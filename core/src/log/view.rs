@@ -81,6 +81,9 @@ impl<D: Disk> View<D> {
     /// `bytes_max` bytes, but the first batch whatever its size if `at_least_one_batch`. Nothing is found at or
     /// above the bound.
     ///
+    /// Who takes the bound from a watermark loads the watermark first and the view after it, as the appender
+    /// publishes them in the other order.
+    ///
     /// # Errors
     /// See [`ReadError`].
     pub fn read(
@@ -91,6 +94,9 @@ impl<D: Disk> View<D> {
         at_least_one_batch: bool,
     ) -> Result<Slice<D::File>, ReadError> {
         let log_end = self.log_end();
+        if log_end < from && from <= bound {
+            return Err(ReadError::CutMeanwhile);
+        }
         if from < self.log_start || from > log_end {
             return Err(ReadError::OutOfRange { from, log_start: self.log_start, log_end });
         }

@@ -10,7 +10,7 @@ mod value;
 
 pub use error::{ScenarioError, Source, did_you_mean};
 pub use parse::{load, read, seed_range};
-pub use table::{Entry, Table, check_name, parse as parse_table};
+pub use table::{Dotted, Entry, Table, check_name, parse as parse_table};
 pub use value::{Choice, Drawable, Drawing};
 
 use std::collections::BTreeMap;

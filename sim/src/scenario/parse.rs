@@ -2,15 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+use jangbu_core::config::{Config, check_topic_config};
 
 use super::error::{ScenarioError, Source};
-use super::table::{self, Table, check_name};
+use super::table::{self, Dotted, Table, check_name};
 use super::{
     Budget, Choice, Cluster, ConfigChoices, ConsumeChoices, Drawable, FaultChoice, Liveness, ProduceChoices,
     Promise, Scenario, Topic, When, Workload,
 };
 use crate::{check, fault};
-use std::time::Duration;
 
 /// Reads a scenario from its file.
 ///
@@ -33,7 +35,7 @@ pub fn read(path: &Path, text: String) -> Result<Scenario, ScenarioError> {
     let seeds = seeds(&source, &mut top)?;
     let duration = top.choice("duration", "30s")?;
     let expect = expect(&source, &mut top)?;
-    let cluster = cluster(&mut top)?;
+    let cluster = cluster(&source, &mut top)?;
     let topics = topics(&source, &mut top)?;
     let workloads = workloads(&source, &mut top, &topics)?;
     let faults = faults(&source, &mut top)?;
@@ -105,7 +107,7 @@ fn expect(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Option<&'static s
     Ok(check::NAMES.iter().find(|known| **known == name).copied())
 }
 
-fn cluster(top: &mut Table<'_>) -> Result<Cluster, ScenarioError> {
+fn cluster(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Cluster, ScenarioError> {
     let mut table = match top.table("cluster")? {
         Some(table) => table,
         None => return Err(top.error("a scenario needs a [cluster]")),
@@ -115,15 +117,43 @@ fn cluster(top: &mut Table<'_>) -> Result<Cluster, ScenarioError> {
         network_delay: table.choice("network_delay", "100us..2ms")?,
         sync_delay: table.choice("sync_delay", "200us..5ms")?,
         disk_bytes: table.optional("disk_bytes")?,
-        config: config(&mut table)?,
+        config: config(source, &mut table, check_broker_key)?,
     };
     table.finish()?;
     Ok(cluster)
 }
 
-fn config(table: &mut Table<'_>) -> Result<ConfigChoices, ScenarioError> {
+/// Kafka's keys, each checked as the broker will check it, with every value that may be drawn at its ends.
+fn config(
+    source: &Arc<Source>,
+    table: &mut Table<'_>,
+    check: impl Fn(&str, &str) -> Result<(), String>,
+) -> Result<ConfigChoices, ScenarioError> {
     let Some(config) = table.table("config")? else { return Ok(Vec::new()) };
-    Ok(config.dotted()?.into_iter().map(|(key, _, value)| (key, value)).collect())
+    let mut choices = Vec::new();
+    for Dotted { key, span, value } in config.dotted()? {
+        let ends: Vec<String> = match &value {
+            Choice::Fixed(text) => vec![text.clone()],
+            Choice::OneOf(texts) => texts.clone(),
+            Choice::Range(low, high) => [low, high]
+                .into_iter()
+                .map(|end| u64::from_text(end).map_or_else(|| end.clone(), |number| number.to_string()))
+                .collect(),
+        };
+        for end in ends {
+            check(&key, &end).map_err(|why| ScenarioError::new(source, span.clone(), why))?;
+        }
+        choices.push((key, value));
+    }
+    Ok(choices)
+}
+
+fn check_broker_key(key: &str, value: &str) -> Result<(), String> {
+    Config::parse([(key.to_owned(), value.to_owned())]).map(drop).map_err(|error| error.to_string())
+}
+
+fn check_topic_key(key: &str, value: &str) -> Result<(), String> {
+    check_topic_config(key, value).map_err(|error| error.to_string())
 }
 
 fn topics(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<Topic>, ScenarioError> {
@@ -142,7 +172,7 @@ fn topics(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<Topic>, Scena
             name,
             partitions: table.choice("partitions", "1")?,
             replication: table.choice("replication", "1")?,
-            config: config(&mut table)?,
+            config: config(source, &mut table, check_topic_key)?,
         });
         table.finish()?;
     }
@@ -299,3 +329,6 @@ fn budget(top: &mut Table<'_>) -> Result<Budget, ScenarioError> {
     }
     Ok(budget)
 }
+
+#[cfg(test)]
+mod tests;

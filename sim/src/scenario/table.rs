@@ -26,6 +26,16 @@ pub struct Entry<'a> {
     value: Spanned<DeValue<'a>>,
 }
 
+/// A dotted key and its value.
+pub struct Dotted {
+    /// The whole key.
+    pub key: String,
+    /// Where it stands.
+    pub span: Range<usize>,
+    /// Its value.
+    pub value: Choice<String>,
+}
+
 /// Reads a file's text as the top-level table.
 ///
 /// # Errors
@@ -187,7 +197,7 @@ impl<'a> Table<'a> {
     }
 
     /// Everything left, as Kafka's dotted keys: `flush.messages = 1` and `"flush.messages" = 1` are the same.
-    pub fn dotted(mut self) -> Result<Vec<(String, Range<usize>, Choice<String>)>, ScenarioError> {
+    pub fn dotted(mut self) -> Result<Vec<Dotted>, ScenarioError> {
         let source = self.source;
         let mut found = Vec::new();
         let mut open: Vec<(String, Entry<'a>)> =
@@ -200,7 +210,7 @@ impl<'a> Table<'a> {
                 }
             } else {
                 let span = entry.key_span.clone();
-                found.push((key, span, entry.choice(source)?));
+                found.push(Dotted { key, span, value: entry.choice(source)? });
             }
         }
         Ok(found)

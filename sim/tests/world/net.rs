@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use jangbu_core::env::{Env, File, FileSlice, Listener, Net, Stream, StreamReader, StreamWriter};
 use jangbu_core::time::Instant;
 use sim::world::disk::PowerLoss;
+use sim::world::net::Hold;
 use sim::world::{Crash, World};
 
 use crate::toy::{APPEND, add_client, add_echo, ask, exchange, ms, open_log, pause, run};
@@ -361,5 +362,38 @@ fn an_abandoned_write_breaks_its_stream() {
         });
         world.sleep(ms(100)).await;
         assert_eq!(world.violations(), []);
+    });
+}
+
+#[test]
+fn one_kind_of_message_is_held_up_and_no_other() {
+    run(12, |world| async move {
+        let server = add_echo(&world, "s", false);
+        world.start(server);
+        let notes = Notes::default();
+        let seen = notes.clone();
+        let client = add_client(&world, "c", move |env| {
+            let notes = notes.clone();
+            async move {
+                pause(&env, ms(20)).await;
+                let (mut reader, mut writer) =
+                    env.net().connect("s:9092").await.expect("a healthy network").split();
+                // Length 8, key, version 0, correlation id 1: what comes back as it is would not be a response to it.
+                for api_key in [3u8, 22] {
+                    let frame = [0, 0, 0, 8, 0, api_key, 0, 0, 0, 0, 0, 1];
+                    let text = String::from_utf8(frame.to_vec()).expect("small bytes");
+                    exchange(&mut reader, &mut writer, &text).await.expect("a healthy network");
+                    notes.add(env.world(), format!("key {api_key}"));
+                }
+            }
+        });
+        let hold = Hold { from: client, to: server, api_key: 22, responses: false, delay_ns: 500_000_000 };
+        let number = world.hold_messages(hold);
+        world.sleep(ms(2000)).await;
+        let notes = seen.take();
+        let [(_, other), (_, held)] = notes.as_slice() else { panic!("{notes:?}") };
+        assert!(*other < 30 && (520..530).contains(held), "{notes:?}");
+        assert_eq!(world.tally().faults["message_held"], 1);
+        world.release_messages(number);
     });
 }

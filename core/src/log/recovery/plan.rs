@@ -186,7 +186,8 @@ impl Plan {
     }
 }
 
-/// A sealed segment whose files have plausible lengths and ends; `None` when it must be verified.
+/// A sealed segment whose indexes are plausible and whose last batch ends where the next segment begins, so that
+/// neither a cut nor the bytes behind one were lost; `None` when it must be verified.
 fn trust_sealed<D: Disk>(
     context: &Context<D>,
     found: &Found,
@@ -197,24 +198,18 @@ fn trust_sealed<D: Disk>(
     }
     let written = found.written();
     let span = next_base.0 - found.base_offset.0;
-    let last = last_entry::<D, OffsetEntry>(context, Kind::OffsetIndex, found, written.offsets)?;
-    let inside = |entry: &OffsetEntry| {
-        u64::from(entry.position) < found.len && i64::from(entry.relative_offset) < span
-    };
-    if last.is_some_and(|entry| !inside(&entry)) {
-        return Ok(None);
-    }
-    let last = last_entry::<D, TimeEntry>(context, Kind::TimeIndex, found, written.times)?;
-    if last.is_some_and(|entry| i64::from(entry.relative_offset) >= span) {
+    let last_offset = last_entry::<D, OffsetEntry>(context, Kind::OffsetIndex, found, written.offsets)?;
+    let last_time = last_entry::<D, TimeEntry>(context, Kind::TimeIndex, found, written.times)?;
+    if last_offset.is_some_and(|entry| i64::from(entry.relative_offset) >= span)
+        || last_time.is_some_and(|entry| i64::from(entry.relative_offset) >= span)
+    {
         return Ok(None);
     }
     let mut contents = Contents::empty(found.base_offset, context.now);
-    (contents.size, contents.end_offset) = (found.len, next_base);
-    if let Some(entry) = last {
-        let offset = Offset(found.base_offset.0 + i64::from(entry.relative_offset));
-        contents.largest = TimestampOffset { timestamp: entry.timestamp, offset };
-    }
-    Ok(Some(Loaded { contents, written, verified: false, surplus: 0 }))
+    contents.offsets.extend(last_offset);
+    contents.times.extend(last_time);
+    let fits = read_tail(context, found, &mut contents)? && contents.end_offset == next_base;
+    Ok(fits.then_some(Loaded { contents, written, verified: false, surplus: 0 }))
 }
 
 fn last_entry<D: Disk, T: Entry>(
@@ -241,16 +236,10 @@ fn trust_active<D: Disk>(context: &Context<D>, found: &Found) -> Result<Option<L
     let offsets = read_index::<D, OffsetEntry>(context, Kind::OffsetIndex, found)?;
     let times = read_index::<D, TimeEntry>(context, Kind::TimeIndex, found)?;
     let (Some(offsets), Some(times)) = (offsets, times) else { return Ok(None) };
-    let log_path = Kind::Log.path(&context.directory.path, found.base_offset);
-    let opened = context.directory.disk.open(sites::RECOVERY_OPEN, &log_path, OpenMode::Read);
-    let file = opened.on(sites::RECOVERY_OPEN, &log_path)?;
     let written = Written { offsets: offsets.len(), times: times.len() };
     let mut contents = Contents { offsets, times, ..Contents::empty(found.base_offset, context.now) };
-    match read_tail(&file, &mut contents, found.len) {
-        Ok(true) => Ok(Some(Loaded { contents, written, verified: false, surplus: 0 })),
-        Ok(false) | Err(ScanError::Batch(..)) => Ok(None),
-        Err(ScanError::Io(error)) => Err(DiskError::new(sites::RECOVERY_READ, &log_path, error)),
-    }
+    let fits = read_tail(context, found, &mut contents)?;
+    Ok(fits.then_some(Loaded { contents, written, verified: false, surplus: 0 }))
 }
 
 fn read_index<D: Disk, T: Entry>(
@@ -263,8 +252,24 @@ fn read_index<D: Disk, T: Entry>(
     Ok(bytes.and_then(|bytes| index::decode(&bytes)))
 }
 
-/// Fills in what the indexes do not say. Returns whether batches and indexes fit together.
-fn read_tail<F: File>(file: &F, contents: &mut Contents, len: u64) -> Result<bool, ScanError> {
+/// Fills in what the indexes do not say, from the batches behind their last entries. Returns whether the two fit
+/// together.
+fn read_tail<D: Disk>(
+    context: &Context<D>,
+    found: &Found,
+    contents: &mut Contents,
+) -> Result<bool, DiskError> {
+    let path = Kind::Log.path(&context.directory.path, found.base_offset);
+    let opened = context.directory.disk.open(sites::RECOVERY_OPEN, &path, OpenMode::Read);
+    let file = opened.on(sites::RECOVERY_OPEN, &path)?;
+    match fold_tail(&file, contents, found.len) {
+        Ok(fits) => Ok(fits),
+        Err(ScanError::Batch(..)) => Ok(false),
+        Err(ScanError::Io(error)) => Err(DiskError::new(sites::RECOVERY_READ, &path, error)),
+    }
+}
+
+fn fold_tail<F: File>(file: &F, contents: &mut Contents, len: u64) -> Result<bool, ScanError> {
     let base = contents.base_offset;
     let mut first = HeaderScan::new(file, sites::RECOVERY_READ, 0, len, HEADER_LEN);
     contents.first_timestamp = first.next()?.map(|(_, header)| header.max_timestamp);
@@ -273,7 +278,7 @@ fn read_tail<F: File>(file: &F, contents: &mut Contents, len: u64) -> Result<boo
         contents.largest = TimestampOffset { timestamp: entry.timestamp, offset };
     }
     let from = contents.offsets.last().map_or(0, |entry| u64::from(entry.position));
-    if from > len || (from == len && len > 0) {
+    if from > len || (from == len && len > 0) || len > i32::MAX as u64 {
         return Ok(false);
     }
     let mut scan = HeaderScan::new(file, sites::RECOVERY_READ, from, len, TAIL_BYTES);
@@ -290,7 +295,6 @@ fn read_tail<F: File>(file: &F, contents: &mut Contents, len: u64) -> Result<boo
     contents.size = len;
     contents.bytes_since_entry = len - from;
     let span = contents.end_offset.0 - base.0;
-    Ok(span <= i64::from(i32::MAX)
-        && len <= i32::MAX as u64
+    Ok(span - 1 <= i64::from(i32::MAX)
         && contents.times.last().is_none_or(|entry| i64::from(entry.relative_offset) < span))
 }

@@ -9,7 +9,7 @@ use crate::log::error::{LogError, OnDisk};
 use crate::log::file::{read_file, remove_if_there};
 use crate::log::file_name::Kind;
 use crate::log::index::{Entry, OffsetEntry, TimeEntry};
-use crate::log::log::{Active, Durability, Log, Progress};
+use crate::log::log::{Active, Durability, Log};
 use crate::log::segment::{Segment, Written};
 use crate::log::{roll, sites};
 use crate::sync::Arc;
@@ -49,6 +49,8 @@ impl Repair {
                 .map(|segment| (segment.contents.base_offset, segment.contents.size + segment.surplus));
             dropped.splice(..0, all);
             orphans.extend(snapshots.drain(..).map(|offset| (Kind::Snapshot, offset)));
+            (assembly.epochs, assembly.producers) = Default::default();
+            assembly.snapshot = Offset::ZERO;
         }
         let cut_bytes = dropped.iter().map(|(_, len)| len).sum::<u64>()
             + assembly.segments.iter().map(|segment| segment.surplus).sum::<u64>();
@@ -101,13 +103,15 @@ impl Repair {
         let lost = (self.log_end_found < expected).then_some(Lost { log_end: self.log_end_found, expected });
         let verified = self.assembly.segments.iter().any(|segment| segment.verified);
         let trusted = context.clean && !verified && lost.is_none();
-        let mut log = self.open_log(context)?;
+        let mut log = self.open_log(context, trusted)?;
         let log_end = log.log_end();
         let begins = log.segments[0].base_offset;
         log.log_start = checkpointed.log_start.max(begins).min(log_end);
         log.epochs = std::mem::take(&mut self.assembly.epochs);
-        log.epochs.truncate_from_end(log_end);
-        log.epochs.truncate_from_start(log.log_start);
+        let from_end = log.epochs.truncate_from_end(log_end);
+        if log.epochs.truncate_from_start(log.log_start) || from_end {
+            log.durability.epochs.changed += 1;
+        }
         log.producers = std::mem::take(&mut self.assembly.producers);
         log.snapshots = std::mem::take(&mut self.snapshots);
         log.durability.flushed = match trusted {
@@ -115,19 +119,22 @@ impl Repair {
             // Never more than was really flushed, whatever is in the page cache (KAFKA-10101).
             false => checkpointed.recovery_point.clamp(begins.min(log_end), log_end),
         };
+        if log_end < self.assembly.snapshot {
+            // Batches that the snapshot knows were damaged although they had been flushed.
+            log.restore_producers()?;
+        }
         log.publish();
         Ok(Recovered { log, clean: trusted, cut_bytes: self.cut_bytes, lost })
     }
 
-    fn open_log<D: Disk>(&mut self, context: &Context<D>) -> Result<Log<D>, LogError> {
+    fn open_log<D: Disk>(&mut self, context: &Context<D>, trusted: bool) -> Result<Log<D>, LogError> {
         let directory = &context.directory;
         let mut loaded = std::mem::take(&mut self.assembly.segments);
-        let mut durability = Durability {
-            unsynced: loaded.iter().filter(|one| one.verified).map(|one| one.contents.base_offset).collect(),
-            names: Progress { changed: 1, synced: 0 },
-            epochs: Progress { changed: 1, synced: 0 },
-            ..Durability::default()
-        };
+        let unsynced = loaded.iter().filter(|one| one.verified).map(|one| one.contents.base_offset).collect();
+        let mut durability = Durability { unsynced, directory_synced: trusted, ..Durability::default() };
+        if !trusted {
+            (durability.names.changed, durability.epochs.changed) = (1, 1);
+        }
         let last = loaded.pop();
         let mut segments = Vec::with_capacity(loaded.len() + 1);
         for segment in loaded {

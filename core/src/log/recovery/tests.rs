@@ -1,1 +1,294 @@
+use std::path::PathBuf;
 
+use super::*;
+use crate::env::memory::{MemoryDisk, PowerLoss};
+use crate::ids::LeaderEpoch;
+use crate::log::sites;
+use crate::log::tests::{EPOCH, NOW, ONE, Sent, flush, path, read_all, recover, small};
+
+/// A disk with a log of `count` batches of 100 bytes, ten to a segment; the first `flushed` are durable.
+fn disk_with(count: usize, flushed: usize) -> MemoryDisk {
+    let disk = MemoryDisk::new(0);
+    let mut log = Log::create(disk.clone(), path(), small(), Offset::ZERO, NOW).expect("an empty disk");
+    for n in 0..count {
+        let sent = Sent { producer: 1, sequence: n as i32, timestamp: n as i64, ..ONE };
+        log.append(&sent.batch(), EPOCH, NOW).expect("the disk works");
+        if n + 1 == flushed {
+            flush(&mut log);
+        }
+    }
+    disk
+}
+
+fn flushed(offset: i64) -> Checkpointed {
+    Checkpointed { recovery_point: Offset(offset), ..Checkpointed::default() }
+}
+
+fn file(base: i64, extension: &str) -> PathBuf {
+    path().join(format!("{base:020}.{extension}"))
+}
+
+fn unclean(disk: &MemoryDisk, checkpointed: Checkpointed) -> Recovered<MemoryDisk> {
+    recover(disk, small(), checkpointed, false).expect("the disk works")
+}
+
+/// The log holds the first `count` batches, and everything derived from them is right.
+fn check(recovered: &mut Recovered<MemoryDisk>, count: i64) {
+    let log = &mut recovered.log;
+    assert_eq!(log.log_end(), Offset(count));
+    let batches = read_all(&log.view(), log.log_start(), 250);
+    let expect: Vec<i64> = (log.log_start().0..count).collect();
+    assert_eq!(batches.iter().map(|batch| batch.header().base_offset.0).collect::<Vec<_>>(), expect);
+    let mut producers = Producers::default();
+    batches.iter().for_each(|batch| producers.apply(batch.header()));
+    if log.log_start() == Offset::ZERO {
+        assert_eq!(*log.producers(), producers);
+    }
+    for (offset, batch) in
+        batches.iter().enumerate().map(|(at, batch)| (at as i64 + log.log_start().0, batch))
+    {
+        let found = log.view().offset_for_timestamp(batch.header().max_timestamp).expect("works");
+        assert_eq!(found.map(|found| found.offset), Some(Offset(offset)));
+    }
+    let appended = log.append(&ONE.batch(), LeaderEpoch(1), NOW).expect("it takes appends");
+    assert_eq!(appended.base_offset, Offset(count));
+}
+
+#[test]
+fn after_a_clean_shutdown_nothing_is_scanned_and_nothing_waits_for_a_flush() {
+    let disk = disk_with(25, 0);
+    let mut log = unclean(&disk, flushed(0)).log;
+    log.close().expect("the disk works");
+    assert_eq!(flush(&mut log), Some(Offset(25)));
+    let disk = disk.restart_machine(PowerLoss::Everything);
+    let mut recovered = recover(&disk, small(), flushed(25), true).expect("the disk works");
+    assert!(recovered.clean && recovered.lost.is_none());
+    assert!(!recovered.log.wants_flush());
+    assert_eq!(recovered.log.flushed(), Offset(25));
+    check(&mut recovered, 25);
+}
+
+#[test]
+fn after_the_death_of_the_process_everything_is_there_but_no_more_counts_as_flushed() {
+    let disk = disk_with(25, 15).restart_process();
+    let mut recovered = unclean(&disk, flushed(15));
+    assert!(!recovered.clean && recovered.lost.is_none());
+    assert_eq!(recovered.cut_bytes, 0);
+    assert_eq!(recovered.log.flushed(), Offset(15), "KAFKA-10101");
+    check(&mut recovered, 25);
+}
+
+#[test]
+fn after_a_loss_of_power_everything_that_was_flushed_is_there() {
+    let disk = disk_with(25, 15).restart_machine(PowerLoss::Everything);
+    let mut recovered = unclean(&disk, flushed(15));
+    assert!(recovered.lost.is_none());
+    check(&mut recovered, 15);
+}
+
+#[test]
+fn a_torn_zeroed_or_garbled_tail_is_cut_off() {
+    for tail in
+        [vec![0; 300], vec![0xa5; 40], ONE.batch().bytes()[..99].to_vec(), ONE.batch().bytes().to_vec()]
+    {
+        let disk = disk_with(25, 25);
+        let mut bytes = disk.bytes(file(20, "log")).expect("there");
+        bytes.extend(&tail);
+        disk.put(file(20, "log"), &bytes);
+        let mut recovered = unclean(&disk.restart_process(), flushed(25));
+        assert_eq!(recovered.cut_bytes, tail.len() as u64);
+        assert!(recovered.lost.is_none());
+        check(&mut recovered, 25);
+    }
+}
+
+#[test]
+fn a_damaged_batch_below_the_recovery_point_is_reported() {
+    let disk = disk_with(25, 25);
+    let mut bytes = disk.bytes(file(20, "log")).expect("there");
+    bytes[170] ^= 1;
+    disk.put(file(20, "log"), &bytes);
+    let mut recovered = unclean(&disk.restart_process(), flushed(25));
+    assert_eq!(recovered.lost, Some(Lost { log_end: Offset(21), expected: Offset(25) }));
+    assert_eq!(recovered.cut_bytes, 400);
+    check(&mut recovered, 21);
+}
+
+#[test]
+fn a_cut_below_the_high_watermark_is_reported_though_nothing_was_flushed() {
+    let disk = disk_with(25, 15).restart_machine(PowerLoss::Everything);
+    let checkpointed = Checkpointed { high_watermark: Offset(18), ..flushed(15) };
+    let mut recovered = unclean(&disk, checkpointed);
+    assert_eq!(recovered.lost, Some(Lost { log_end: Offset(15), expected: Offset(18) }));
+    check(&mut recovered, 15);
+}
+
+#[test]
+fn damage_in_the_middle_takes_everything_behind_it() {
+    let disk = disk_with(45, 0);
+    let mut bytes = disk.bytes(file(10, "log")).expect("there");
+    bytes[555] ^= 1;
+    disk.put(file(10, "log"), &bytes);
+    let mut recovered = unclean(&disk.restart_process(), flushed(0));
+    assert_eq!(recovered.cut_bytes, 500 + 2500);
+    check(&mut recovered, 15);
+    assert!(disk.bytes(file(20, "log")).is_err());
+}
+
+#[test]
+fn a_missing_segment_takes_everything_behind_it() {
+    let disk = disk_with(45, 0).restart_process();
+    disk.remove_file(sites::RECOVERY_REMOVE, &file(20, "log")).expect("there");
+    let mut recovered = unclean(&disk, Checkpointed { high_watermark: Offset(40), ..flushed(0) });
+    assert!(recovered.lost.is_some());
+    check(&mut recovered, 20);
+    assert!(disk.bytes(file(20, "index")).is_err(), "an index without its segment goes too");
+}
+
+#[test]
+fn an_empty_directory_is_an_empty_log_and_reported_if_it_should_not_be() {
+    let disk = MemoryDisk::new(0);
+    disk.create_dir(sites::CREATE_DIRECTORY, &path()).expect("an empty disk");
+    assert!(unclean(&disk, flushed(0)).lost.is_none());
+    let disk = MemoryDisk::new(0);
+    disk.create_dir(sites::CREATE_DIRECTORY, &path()).expect("an empty disk");
+    let mut recovered = unclean(&disk, flushed(7));
+    assert_eq!(recovered.lost, Some(Lost { log_end: Offset(0), expected: Offset(7) }));
+    check(&mut recovered, 0);
+}
+
+#[test]
+fn indexes_are_made_again_whatever_is_on_disk() {
+    let damages: [fn(Vec<u8>) -> Option<Vec<u8>>; 6] = [
+        |_| None,
+        |_| Some(Vec::new()),
+        |bytes| Some(vec![0; bytes.len()]),
+        |bytes| Some([bytes, vec![0; 64]].concat()),
+        |bytes| Some(bytes[..bytes.len() / 2].to_vec()),
+        |bytes| Some(bytes.iter().map(|byte| byte ^ 0xff).collect()),
+    ];
+    for (clean, damage) in damages.into_iter().flat_map(|damage| [(true, damage), (false, damage)]) {
+        for extension in ["index", "timeindex"] {
+            let disk = disk_with(25, 0);
+            let mut log = unclean(&disk, flushed(0)).log;
+            log.close().expect("the disk works");
+            flush(&mut log);
+            let disk = disk.restart_process();
+            for base in [0, 20] {
+                let bytes = disk.bytes(file(base, extension)).expect("closed");
+                disk.remove_file(sites::RECOVERY_REMOVE, &file(base, extension)).expect("there");
+                if let Some(bytes) = damage(bytes) {
+                    disk.put(file(base, extension), &bytes);
+                }
+            }
+            let mut recovered = recover(&disk, small(), flushed(25), clean).expect("the disk works");
+            assert!(recovered.lost.is_none());
+            check(&mut recovered, 25);
+        }
+    }
+}
+
+#[test]
+fn epochs_and_snapshots_that_are_missing_or_damaged_are_folded_again() {
+    for bytes in [None, Some(&b""[..]), Some(b"0\n9\n"), Some(&[0; 50])] {
+        let disk = disk_with(35, 35).restart_process();
+        let names = [
+            path().join("leader-epoch-checkpoint"),
+            file(10, "snapshot"),
+            file(20, "snapshot"),
+            file(30, "snapshot"),
+        ];
+        for name in names {
+            disk.remove_file(sites::RECOVERY_REMOVE, &name).expect("flushed");
+            bytes.iter().for_each(|bytes| disk.put(&name, bytes));
+        }
+        let mut recovered = unclean(&disk, flushed(35));
+        assert_eq!(recovered.log.latest_epoch().map(|latest| latest.epoch), Some(EPOCH));
+        check(&mut recovered, 35);
+    }
+}
+
+#[test]
+fn a_cut_that_was_lost_with_the_power_does_not_bring_old_batches_back_behind_new_ones() {
+    // The cut file is long again and the removed one is back; the new one has batches up to where that begins.
+    let disk = disk_with(15, 0);
+    let (long, stale) =
+        (disk.bytes(file(0, "log")).expect("there"), disk.bytes(file(10, "log")).expect("there"));
+    let mut log = unclean(&disk, flushed(0)).log;
+    assert_eq!(log.truncate_to(Offset(5), NOW).expect("works").log_end, Offset(5));
+    for _ in 5..10 {
+        log.append(&ONE.batch(), LeaderEpoch(1), NOW).expect("the disk works");
+    }
+    let disk = disk.restart_process();
+    disk.put(file(0, "log"), &long);
+    disk.put(file(10, "log"), &stale);
+    let recovered = unclean(&disk, flushed(0));
+    assert_eq!(recovered.log.log_end(), Offset(10));
+    let epochs: Vec<i32> = read_all(&recovered.log.view(), Offset::ZERO, 1000)
+        .iter()
+        .map(|batch| batch.header().leader_epoch.0)
+        .collect();
+    assert_eq!(epochs, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
+}
+
+#[test]
+fn a_cut_that_was_lost_is_noticed_below_the_recovery_point_too() {
+    let disk = disk_with(15, 15);
+    let long = disk.bytes(file(0, "log")).expect("there");
+    let mut log = unclean(&disk, flushed(15)).log;
+    assert!(log.truncate_to(Offset(5), NOW).expect("works").below_flushed);
+    let disk = disk.restart_process();
+    disk.put(file(0, "log"), &long);
+    let mut recovered = unclean(&disk, flushed(15));
+    assert!(recovered.lost.is_some());
+    check(&mut recovered, 5);
+}
+
+#[test]
+fn segments_below_the_start_go_unread_and_the_start_is_kept() {
+    let disk = disk_with(45, 0);
+    disk.put(file(10, "log"), &[0xff; 1000]);
+    let mut recovered =
+        unclean(&disk.restart_process(), Checkpointed { log_start: Offset(27), ..flushed(0) });
+    assert_eq!(recovered.log.log_start(), Offset(27));
+    assert_eq!(recovered.log.segment_count(), 3);
+    check(&mut recovered, 45);
+    assert!(disk.bytes(file(0, "log")).is_err());
+}
+
+#[test]
+fn a_start_beyond_what_is_left_gives_no_offset_twice() {
+    let disk = disk_with(15, 15);
+    let mut recovered =
+        unclean(&disk.restart_process(), Checkpointed { log_start: Offset(30), ..flushed(15) });
+    assert_eq!(recovered.lost, Some(Lost { log_end: Offset(15), expected: Offset(30) }));
+    assert_eq!(recovered.log.log_start(), Offset(30));
+    check(&mut recovered, 30);
+}
+
+#[test]
+fn strange_files_are_left_alone() {
+    let disk = disk_with(5, 5).restart_process();
+    disk.put(path().join("partition.metadata"), b"version: 0\n");
+    disk.put(path().join("00000000000000000007.log.bak"), b"?");
+    check(&mut unclean(&disk, flushed(5)), 5);
+    assert!(disk.bytes(path().join("00000000000000000007.log.bak")).is_ok());
+}
+
+#[test]
+fn a_step_reads_no_more_than_a_mebibyte() {
+    let disk = MemoryDisk::new(0);
+    let settings = Settings { segment_bytes: 16 << 20, ..small() };
+    let mut log = Log::create(disk.clone(), path(), settings, Offset::ZERO, NOW).expect("an empty disk");
+    for _ in 0..4 {
+        let large = Sent { payload_len: 1_500_000, ..ONE };
+        log.append(&large.batch(), EPOCH, NOW).expect("the disk works");
+    }
+    let disk = disk.restart_process();
+    let mut recovery = Recovery::new(disk, path(), settings, flushed(0), false, NOW);
+    let mut steps = 0;
+    while let Step::More = recovery.step() {
+        steps += 1;
+    }
+    assert!((6..20).contains(&steps), "{steps} steps for 6 MB");
+}

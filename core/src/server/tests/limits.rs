@@ -136,11 +136,11 @@ fn a_stopping_server_answers_what_it_has_begun_and_closes() {
     let env = Wired::new(1 << 20);
     env.node.block_on(async {
         let server = start(&env, Settings::default()).await;
-        let mut client = Client::connect(&env, server.port()).await;
+        let mut client = Client::connect(&env, server.server.port()).await;
         client.send(ping(1)).await;
         assert_eq!(correlation_id(&client.receive().await.expect("an answer")), 1);
-        let port = server.port();
-        server.stop(SECOND).await;
+        let port = server.server.port();
+        server.server.stop(SECOND).await;
         assert!(client.is_closed().await);
         assert!(env.net().connect(&format!("test:{port}")).await.is_err(), "nobody listens");
     });

@@ -1,9 +1,8 @@
 //! Connections against a small world in memory.
 
-#[cfg(any())]
 mod frames;
-#[cfg(any())]
 mod limits;
+pub(crate) mod node;
 pub(crate) mod pipe;
 
 use std::time::Duration;
@@ -11,13 +10,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::{Server, Settings};
-use crate::api::Services;
+use crate::config::Config;
 use crate::env::memory::{MemoryDisk, MemoryFile};
 use crate::env::one_node::{OneNode, World};
 use crate::env::{Clock, Env, Lane, Net, Stepper, StreamReader, StreamWriter, Task};
 use crate::fact::Fact;
-use crate::sync::Arc;
 use crate::wire::api_key::ApiKey;
+use node::Served;
 use pipe::{Duplex, Wires};
 
 /// [`OneNode`] with a network.
@@ -126,6 +125,11 @@ impl Client {
         }
     }
 
+    /// Sends no more.
+    pub(crate) async fn end(&mut self) {
+        let _ = self.stream.writer.shutdown().await;
+    }
+
     /// Whether the server closes without another byte.
     pub(crate) async fn is_closed(&mut self) -> bool {
         self.receive().await.is_none() && self.buffer.is_empty()
@@ -159,4 +163,18 @@ pub(crate) fn ping(correlation_id: i32) -> Vec<u8> {
 
 pub(crate) fn correlation_id(frame: &Bytes) -> i32 {
     i32::from_be_bytes(frame[..4].try_into().expect("a response has a correlation id"))
+}
+
+/// A node with these settings of connections.
+async fn start(env: &Wired, settings: Settings) -> Served {
+    node::start(env, Config::default(), settings).await
+}
+
+/// Runs a test against a server with these settings over connections that buffer `capacity` bytes.
+fn with_server<T>(capacity: usize, settings: Settings, test: impl AsyncFnOnce(&Wired, &Server<Wired>) -> T) -> T {
+    let env = Wired::new(capacity);
+    env.node.block_on(async {
+        let node = start(&env, settings).await;
+        test(&env, &node.server).await
+    })
 }

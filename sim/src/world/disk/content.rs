@@ -112,6 +112,15 @@ impl Content {
         self.pending.retain(|change| change.number >= mark);
     }
 
+    /// What is left if the power goes now and nothing that was not synced survives.
+    pub(super) fn durable_image(&self) -> Vec<u8> {
+        self.durable.clone().unwrap_or_else(|| {
+            let mut image = self.bytes.clone();
+            self.pending.iter().rev().for_each(|change| change.undo(&mut image));
+            image
+        })
+    }
+
     /// Starts to keep the durable image beside the other.
     fn part(&mut self) {
         if self.durable.is_some() {
@@ -119,6 +128,7 @@ impl Content {
         }
         let mut image = self.bytes.clone();
         for change in self.pending.iter_mut().rev() {
+            change.keep_written(&image);
             change.undo(&mut image);
         }
         self.durable = Some(image);
@@ -162,11 +172,17 @@ impl Content {
 }
 
 impl Change {
-    /// Takes the change back, and keeps what a write had written.
-    fn undo(&mut self, image: &mut Vec<u8>) {
+    /// Keeps what a write had written, out of an image in which nothing later stands.
+    fn keep_written(&mut self, image: &[u8]) {
+        if let What::Write { position, len, .. } = self.what {
+            self.written = image[position..position + len].to_vec();
+        }
+    }
+
+    /// Takes the change back.
+    fn undo(&self, image: &mut Vec<u8>) {
         match &self.what {
-            What::Write { position, len, len_before, replaced } => {
-                self.written = image[*position..*position + *len].to_vec();
+            What::Write { position, len_before, replaced, .. } => {
                 image.truncate(*len_before);
                 overlay(image, *position, replaced);
             }

@@ -95,6 +95,8 @@ pub(super) struct DriveState {
     pub(super) sync_delay_ns: u64,
     pub(super) stalled_until: Instant,
     pub(super) capacity_bytes: Option<u64>,
+    /// What the files take, counted along while the capacity is bounded; `None` when it must be counted anew.
+    used_bytes: Option<u64>,
     pub(super) lie: Option<SyncLie>,
     /// What lying syncs left for later.
     pub(super) promised: Vec<(Instant, Synced)>,
@@ -126,6 +128,11 @@ pub(crate) fn crashed() -> io::Error {
     error(ErrorKind::Other, "the process has crashed")
 }
 
+/// What a write gets that the disk has no room for.
+pub(super) fn no_space() -> io::Error {
+    io::Error::from_raw_os_error(28)
+}
+
 fn input_output_error() -> io::Error {
     io::Error::from_raw_os_error(5)
 }
@@ -149,12 +156,8 @@ impl Drive {
         let bytes: u64 =
             files.iter().map(|inode| inode.lose_power(loss, self.settings.sector_bytes, rng)).sum();
         state.holders.clear();
+        state.recount();
         format!("{bytes} changes of files and {names} of names")
-    }
-
-    /// Bytes that the files take.
-    pub(super) fn used_bytes(state: &DriveState) -> u64 {
-        state.names.files().iter().map(|(_, inode)| inode.len()).sum()
     }
 }
 
@@ -175,6 +178,20 @@ impl DriveState {
             self.errors.remove(index);
         }
         hit.is_some()
+    }
+
+    /// Takes room for a file that grows; returns how many bytes are missing.
+    pub(super) fn take_room(&mut self, growth: u64) -> u64 {
+        let Some(capacity) = self.capacity_bytes else { return 0 };
+        let used = self.used_bytes.unwrap_or_else(|| self.names.used_bytes());
+        let granted = growth.min(capacity.saturating_sub(used));
+        self.used_bytes = Some(used + granted);
+        growth - granted
+    }
+
+    /// The files take another number of bytes than was counted along.
+    pub(super) fn recount(&mut self) {
+        self.used_bytes = None;
     }
 
     /// Counts a call towards the planned crash, which is taken out when its call has come.
@@ -237,6 +254,9 @@ impl SimDisk {
         let admitted = {
             let mut state = lock(&self.node.drive.state);
             state.calls += 1;
+            if operation == Operation::Name {
+                state.recount();
+            }
             if operation != Operation::Sync {
                 let delay_ns = state.delay_ns(Instant(now.0 + self.incarnation.debt_ns()));
                 if delay_ns != 0 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use jangbu_core::time::Instant;
 use serde::{Deserialize, Serialize};
 
-use super::drive::{Drive, DriveState, Operation, Planned, Strike};
+use super::drive::{DriveState, Operation, Planned, Strike};
 use super::names::Names;
 use crate::trace::Kind;
 use crate::world::control::NodeId;
@@ -102,7 +102,8 @@ impl World {
     /// Bounds the bytes on the disk; `None` takes the bound away.
     pub fn set_disk_capacity(&self, node: NodeId, capacity_bytes: Option<u64>) {
         self.fault_disk(node, &format!("holds {capacity_bytes:?} bytes"), |state| {
-            state.capacity_bytes = capacity_bytes
+            state.capacity_bytes = capacity_bytes;
+            state.recount();
         });
     }
 
@@ -129,6 +130,7 @@ impl World {
         assert!(!self.is_up(node), "a disk is replaced while its node is down");
         self.fault_disk(node, "is replaced by an empty one", |state| {
             state.names = Names::default();
+            state.recount();
             state.holders.clear();
             state.promised.clear();
         });
@@ -151,7 +153,7 @@ impl World {
         if let Ok(inode) = lock(&self.node(node).drive.state).names.file(path) {
             inode.chop(len);
         }
-        self.fault_disk(node, &format!("{} is cut to {len} bytes", path.display()), |_| ());
+        self.fault_disk(node, &format!("{} is cut to {len} bytes", path.display()), DriveState::recount);
     }
 
     fn fault_disk(&self, node: NodeId, what: &str, change: impl FnOnce(&mut DriveState)) {
@@ -175,6 +177,12 @@ impl World {
         file.ok().map(|inode| inode.to_vec())
     }
 
+    /// The bytes of a file that are durable; its name may not be.
+    pub fn read_durable_file(&self, node: NodeId, path: &Path) -> Option<Vec<u8>> {
+        let file = lock(&self.node(node).drive.state).names.file(path);
+        file.ok().map(|inode| inode.durable_image())
+    }
+
     /// How many changes of a file a loss of power might take.
     pub fn changes_pending(&self, node: NodeId, path: &Path) -> usize {
         let file = lock(&self.node(node).drive.state).names.file(path);
@@ -192,6 +200,6 @@ impl World {
 
     /// Bytes of all files of a node.
     pub fn disk_used_bytes(&self, node: NodeId) -> u64 {
-        Drive::used_bytes(&lock(&self.node(node).drive.state))
+        lock(&self.node(node).drive.state).names.used_bytes()
     }
 }

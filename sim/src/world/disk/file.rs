@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use jangbu_core::env::{File, OpenMode, Site};
 
 use super::content::Content;
-use super::drive::{self, Drive, Part, Synced};
+use super::drive::{self, Part, Synced};
 use super::{Operation, PowerLoss, SimDisk};
 use crate::rng::Rng;
 use crate::trace::hash_bytes;
@@ -45,6 +45,10 @@ impl Inode {
 
     pub(super) fn to_vec(&self) -> Vec<u8> {
         lock(&self.content).bytes().to_vec()
+    }
+
+    pub(super) fn durable_image(&self) -> Vec<u8> {
+        lock(&self.content).durable_image()
     }
 
     pub(super) fn changes_pending(&self) -> usize {
@@ -87,12 +91,9 @@ impl SimFile {
         }
     }
 
-    /// How many more bytes the disk takes, when that is bounded.
-    fn room(&self, growth: u64) -> io::Result<Option<u64>> {
-        let state = lock(&self.0.disk.node.drive.state);
-        let Some(capacity) = state.capacity_bytes else { return Ok(None) };
-        let free = capacity.saturating_sub(Drive::used_bytes(&state));
-        Ok((growth > free).then_some(free))
+    /// How many bytes too few the disk has for a file to grow by so many.
+    fn shortage(&self, growth: u64) -> u64 {
+        lock(&self.0.disk.node.drive.state).take_room(growth)
     }
 }
 
@@ -104,14 +105,13 @@ impl File for SimFile {
         let len: usize = buffers.iter().map(|buffer| buffer.len()).sum();
         self.0.disk.call(site, Operation::Write, &self.0.path, hash, |part| {
             let growth = (position + len as u64).saturating_sub(self.0.inode.len());
-            let room = self.room(growth)?;
-            let limit = match (part, room) {
-                (Part::Whole, None) => len,
-                (Part::Whole, Some(free)) => len.saturating_sub((growth - free) as usize),
-                (Part::Random, _) => lock(&self.0.disk.world.disk_draws).below(len as u64) as usize,
+            let shortage = self.shortage(growth);
+            let limit = match part {
+                Part::Whole => len.saturating_sub(shortage as usize),
+                Part::Random => lock(&self.0.disk.world.disk_draws).below(len as u64) as usize,
             };
             lock(&self.0.inode.content).write(buffers, start, limit);
-            if room.is_some() { Err(io::Error::from_raw_os_error(28)) } else { Ok(()) }
+            if shortage > 0 { Err(drive::no_space()) } else { Ok(()) }
         })
     }
 
@@ -132,6 +132,7 @@ impl File for SimFile {
         self.0.disk.call(site, Operation::Write, &self.0.path, len as u64, |part| {
             if part == Part::Whole {
                 lock(&self.0.inode.content).set_len(len);
+                lock(&self.0.disk.node.drive.state).recount();
             }
             Ok(())
         })
@@ -141,7 +142,10 @@ impl File for SimFile {
         self.writable()?;
         self.0.disk.call(site, Operation::Write, &self.0.path, len, |_| {
             let growth = len.saturating_sub(self.0.inode.len());
-            if self.room(growth)?.is_some() { Err(io::Error::from_raw_os_error(28)) } else { Ok(()) }
+            let shortage = self.shortage(growth);
+            // Nothing is reserved: the next write takes the room.
+            lock(&self.0.disk.node.drive.state).recount();
+            if shortage > 0 { Err(drive::no_space()) } else { Ok(()) }
         })
     }
 

@@ -278,6 +278,13 @@ impl Names {
         inodes
     }
 
+    /// Bytes that all files with a name take.
+    pub(super) fn used_bytes(&self) -> u64 {
+        let entries = self.directories.values().flat_map(|directory| directory.current.values());
+        let len = |entry: &Entry| if let Entry::File(inode) = entry { inode.len() } else { 0 };
+        entries.map(len).sum()
+    }
+
     /// All files below the root, by path.
     pub(super) fn files(&self) -> Vec<(PathBuf, Arc<Inode>)> {
         let mut found = Vec::new();
@@ -315,3 +322,6 @@ impl Change {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

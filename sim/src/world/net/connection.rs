@@ -11,6 +11,7 @@ use jangbu_core::time::Instant;
 
 use super::LinkSettings;
 use super::direction::{Chunk, Data, Direction, NEVER};
+use super::frames::Frames;
 use crate::trace::{Kind, hash_bytes};
 use crate::world::control::NodeId;
 use crate::world::{World, lock};
@@ -25,6 +26,7 @@ pub(super) struct State {
     /// Direction 0 is written by end 0 and read by end 1.
     pub(super) directions: [Direction; 2],
     pub(super) ends: [End; 2],
+    frames: Frames,
 }
 
 /// Whether anything answers at an end.
@@ -69,7 +71,11 @@ impl Connection {
     ) -> Arc<Self> {
         let end = || End { presence: Presence::Open, halves: 2, writable: true };
         let directions = links.map(|(link, cut)| Direction::new(link, cut, now.0));
-        Arc::new(Self { id, nodes, state: Mutex::new(State { directions, ends: [end(), end()] }) })
+        Arc::new(Self {
+            id,
+            nodes,
+            state: Mutex::new(State { directions, ends: [end(), end()], frames: Frames::default() }),
+        })
     }
 
     /// Moves what has arrived at `side` behind `into`, at most `limit` bytes, or has `waker` woken when something does.
@@ -121,7 +127,8 @@ impl Connection {
     /// Sends as much of `data` as the window takes, or has `waker` woken when it takes more.
     pub(super) fn write(&self, world: &World, side: usize, data: &mut Data, waker: &Waker) -> Write {
         let now = world.now().0;
-        let mut state = lock(&self.state);
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
         if !state.ends[side].writable || state.directions[1 - side].has_reset(now) {
             state.ends[side].writable = false;
             return Write::Broken;
@@ -138,6 +145,12 @@ impl Connection {
         let len = room.min(data.len());
         let mut part = data.split_to(len);
         outgoing.unacknowledged += len;
+        if let Some(message) = state.frames.pass(side, &part)
+            && let Some(delay_ns) = world.network.hold_ns(self.nodes[side], self.nodes[1 - side], message)
+        {
+            outgoing.hold_until(now + delay_ns);
+            world.count_fault("message_held");
+        }
         let draws = &world.network.draws;
         while part.len() > 0 {
             let piece_len = outgoing.link.piece_len(part.len(), &mut lock(draws));

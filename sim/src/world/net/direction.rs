@@ -119,6 +119,12 @@ impl Direction {
         arrival
     }
 
+    /// What is sent from now on arrives no earlier than that.
+    pub(super) fn hold_until(&mut self, moment: u64) {
+        self.last_arrival = self.last_arrival.max(moment);
+        self.last_write = NEVER;
+    }
+
     /// The next moment at which a reader finds something new.
     pub(super) fn next_event(&self) -> u64 {
         let head = self.queue.front().map(|chunk| chunk.arrival);

@@ -1,4 +1,6 @@
-use super::{LinkSettings, lock};
+use std::sync::atomic::Ordering;
+
+use super::{Hold, LinkSettings, lock};
 use crate::trace::Kind;
 use crate::world::World;
 use crate::world::control::NodeId;
@@ -86,6 +88,29 @@ impl World {
             format!("{count} connections between {} and {} are reset", self.name(one), self.name(other))
         });
         count
+    }
+
+    /// Holds up one kind of message until the returned number is given to [`World::release_messages`].
+    pub fn hold_messages(&self, hold: Hold) -> u64 {
+        let number = {
+            let mut state = lock(&self.network.state);
+            state.holds_made += 1;
+            let number = state.holds_made;
+            state.holds.insert(number, hold);
+            number
+        };
+        self.network.holding.store(true, Ordering::Relaxed);
+        self.note_text(Kind::Fault, format!("{hold:?}"));
+        number
+    }
+
+    /// Holds up no more messages. Those that were go on waiting for their time.
+    pub fn release_messages(&self, number: u64) {
+        let mut state = lock(&self.network.state);
+        state.holds.remove(&number);
+        self.network.holding.store(!state.holds.is_empty(), Ordering::Relaxed);
+        drop(state);
+        self.note(Kind::Fault, number, 3, || format!("hold {number} is released"));
     }
 
     /// How many connections exist that at least one side still has.

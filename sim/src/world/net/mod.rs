@@ -7,14 +7,17 @@
 mod connection;
 mod direction;
 mod fault;
+mod frames;
 mod listener;
 mod stream;
 
+pub use frames::Hold;
 pub use listener::SimListener;
 pub use stream::{SimReader, SimStream, SimWriter};
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +30,7 @@ use super::node::{Crash, Incarnation, Node};
 use super::{World, lock};
 use crate::rng::Rng;
 use connection::Connection;
+use frames::Message;
 use listener::Backlog;
 
 /// One direction between two machines.
@@ -99,6 +103,8 @@ impl Default for NetSettings {
 pub(crate) struct Network {
     settings: NetSettings,
     state: Mutex<NetworkState>,
+    /// Whether any hold is in force; spares every write a look.
+    holding: AtomicBool,
     /// Chance for the network: delays, splits, retransmissions.
     draws: Mutex<Rng>,
 }
@@ -109,6 +115,8 @@ struct NetworkState {
     listeners: BTreeMap<(NodeId, u16), Arc<Backlog>>,
     connections: BTreeMap<u64, Arc<Connection>>,
     connections_made: u64,
+    holds: BTreeMap<u64, Hold>,
+    holds_made: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -119,12 +127,26 @@ struct Link {
 
 impl Network {
     pub(super) fn new(seed: u64, settings: NetSettings) -> Self {
-        Self { settings, state: Mutex::default(), draws: Mutex::new(Rng::stream(seed, "network")) }
+        Self {
+            settings,
+            state: Mutex::default(),
+            holding: AtomicBool::new(false),
+            draws: Mutex::new(Rng::stream(seed, "network")),
+        }
     }
 
     fn link(&self, from: NodeId, to: NodeId) -> (LinkSettings, bool) {
         let link = lock(&self.state).links.get(&(from, to)).copied().unwrap_or_default();
         (link.settings.unwrap_or(self.settings.link), link.cut)
+    }
+
+    /// For how long a message is held up.
+    fn hold_ns(&self, from: NodeId, to: NodeId, message: Message) -> Option<u64> {
+        if !self.holding.load(Ordering::Relaxed) {
+            return None;
+        }
+        let state = lock(&self.state);
+        state.holds.values().filter(|hold| hold.holds(from, to, message)).map(|hold| hold.delay_ns).max()
     }
 
     fn connections(&self) -> Vec<Arc<Connection>> {

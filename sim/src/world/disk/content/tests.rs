@@ -81,6 +81,7 @@ fn the_durable_image_is_what_was_synced_whatever_came_between() {
                 }
             }
             assert_eq!(content.bytes(), model.cache, "seed {seed}");
+            assert_eq!(content.durable_image(), model.durable, "seed {seed}");
         }
         content.lose_power(PowerLoss::EVERYTHING, 512, &mut rng);
         assert_eq!(content.bytes(), model.durable, "seed {seed}");
