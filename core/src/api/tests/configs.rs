@@ -19,7 +19,10 @@ pub(super) fn describe(resource_type: i8, name: &str, include_synonyms: bool) ->
 
 pub(super) fn replace(topic: &str, configs: &[(&str, &str)]) -> AlterConfigsRequest {
     let config = |(name, value): &(&str, &str)| {
-        message!(alter_configs_request::AlterableConfig { name: (*name).into(), value: Some((*value).into()) })
+        message!(alter_configs_request::AlterableConfig {
+            name: (*name).into(),
+            value: Some((*value).into())
+        })
     };
     let resource = message!(alter_configs_request::AlterConfigsResource {
         resource_type: TOPIC,
@@ -60,7 +63,8 @@ fn a_value_is_told_with_its_type_its_source_and_what_else_could_decide_it() {
         let response = scene.call(&request, 4).await;
         assert_eq!(value(&response, "flush.messages"), ("1".into(), 1));
         assert_eq!(value(&response, "retention.ms"), ("3600000".into(), 4));
-        let flush = response.results[0].configs.iter().find(|config| config.name.as_str() == "flush.messages");
+        let flush =
+            response.results[0].configs.iter().find(|config| config.name.as_str() == "flush.messages");
         let flush = flush.expect("it is told");
         assert_eq!((flush.config_type, flush.read_only), (5, false));
         assert!(flush.documentation.is_some());
@@ -108,7 +112,10 @@ fn single_operations_leave_the_other_overrides_alone() {
         scene.create("t", 1, &[("retention.ms", "5"), ("flush.ms", "7")]).await;
         scene.call(&change("t", &[("retention.ms", 0, "6")]), 1).await;
         let response = scene.call(&describe(TOPIC, "t", false), 4).await;
-        assert_eq!((value(&response, "retention.ms").0, value(&response, "flush.ms").0), ("6".into(), "7".into()));
+        assert_eq!(
+            (value(&response, "retention.ms").0, value(&response, "flush.ms").0),
+            ("6".into(), "7".into())
+        );
         scene.call(&change("t", &[("flush.ms", 1, "")]), 1).await;
         let response = scene.call(&describe(TOPIC, "t", false), 4).await;
         assert_eq!(value(&response, "flush.ms").1, 5);

@@ -56,7 +56,11 @@ fn find_coordinator() {
     with_broker(&[], async |scene| {
         let request = |version| {
             let mut request = FindCoordinatorRequest::default();
-            if version >= 4 { request.coordinator_keys = vec!["g".into(), "h".into()] } else { request.key = "g".into() }
+            if version >= 4 {
+                request.coordinator_keys = vec!["g".into(), "h".into()]
+            } else {
+                request.key = "g".into()
+            }
             request
         };
         for (version, response) in in_all_versions(scene, request).await.iter().enumerate() {
@@ -93,7 +97,10 @@ fn list_offsets() {
         scene.create("t", 1, &[]).await;
         let request = |_| offsets::latest("t", 0);
         for response in in_all_versions(scene, request).await {
-            assert_eq!((response.topics[0].partitions[0].error_code, response.topics[0].partitions[0].offset), (0, 0));
+            assert_eq!(
+                (response.topics[0].partitions[0].error_code, response.topics[0].partitions[0].offset),
+                (0, 0)
+            );
         }
     });
 }
@@ -209,7 +216,7 @@ fn configs() {
 fn produce_and_fetch() {
     with_broker(&[], async |scene| {
         scene.create("t", 1, &[]).await;
-        let id = scene.node.services.image().topic("t").expect("it was created").id;
+        let id = scene.node.image().topic("t").expect("it was created").id;
         let produce = |version| produce::request(version, "t", id, -1, &[(0, Some(batch(&["value"])))]);
         let produced = in_all_versions(scene, produce).await;
         for (index, response) in produced.iter().enumerate() {
@@ -220,7 +227,10 @@ fn produce_and_fetch() {
         for response in in_all_versions(scene, fetch).await {
             let partition = &response.responses[0].partitions[0];
             assert_eq!((partition.error_code, partition.high_watermark), (0, produced.len() as i64));
-            assert_eq!(partition.records.as_ref().map(Bytes::len), Some(produced.len() * batch(&["value"]).len()));
+            assert_eq!(
+                partition.records.as_ref().map(Bytes::len),
+                Some(produced.len() * batch(&["value"]).len())
+            );
         }
     });
 }

@@ -12,7 +12,12 @@ use crate::wire::messages::fetch_response::PartitionData;
 use crate::wire::messages::{FetchRequest, FetchResponse};
 
 /// Partitions with their offsets, in this order.
-pub(super) fn request(version: i16, topic: &str, topic_id: TopicId, partitions: &[(i32, i64)]) -> FetchRequest {
+pub(super) fn request(
+    version: i16,
+    topic: &str,
+    topic_id: TopicId,
+    partitions: &[(i32, i64)],
+) -> FetchRequest {
     let partition = |(partition, fetch_offset): &(i32, i64)| {
         message!(FetchPartition {
             partition: *partition,
@@ -149,7 +154,8 @@ fn a_produce_behind_a_waiting_fetch_on_one_connection_wakes_it() {
         scene.client.ask(&produce::to("t", -1, batch(&["v"])), 9).await;
         let response: FetchResponse = scene.client.hear(1, 12).await.expect("an answer");
         assert!(lengths(&response)[0] > 0);
-        let produced: crate::wire::messages::ProduceResponse = scene.client.hear(0, 9).await.expect("an answer");
+        let produced: crate::wire::messages::ProduceResponse =
+            scene.client.hear(0, 9).await.expect("an answer");
         assert_eq!(produced.responses[0].partition_responses[0].error_code, 0);
     });
 }
@@ -166,13 +172,16 @@ fn offsets_epochs_and_limits_from_hell_are_errors_at_once() {
             let response = scene.call(&request, 12).await;
             assert_eq!(partitions(&response)[0].error_code, code(ErrorCode::OffsetOutOfRange), "{offset}");
         }
-        for (epoch, error) in [(-1, ErrorCode::None), (0, ErrorCode::None), (7, ErrorCode::UnknownLeaderEpoch)] {
+        for (epoch, error) in
+            [(-1, ErrorCode::None), (0, ErrorCode::None), (7, ErrorCode::UnknownLeaderEpoch)]
+        {
             let mut request = of("t", &[(0, 0)]);
             request.topics[0].partitions[0].current_leader_epoch = epoch;
             let response = scene.call(&request, 12).await;
             assert_eq!(partitions(&response)[0].error_code, code(error), "{epoch}");
         }
-        for (min_bytes, max_bytes, max_wait_ms) in [(i32::MAX, i32::MAX, 0), (5, 1, -1), (-1, -1, i32::MIN), (0, 0, i32::MAX)]
+        for (min_bytes, max_bytes, max_wait_ms) in
+            [(i32::MAX, i32::MAX, 0), (5, 1, -1), (-1, -1, i32::MIN), (0, 0, i32::MAX)]
         {
             let mut request = of("t", &[(0, 0)]);
             (request.min_bytes, request.max_bytes, request.max_wait_ms) = (min_bytes, max_bytes, max_wait_ms);
@@ -219,15 +228,21 @@ fn a_client_that_claims_to_be_a_replica_is_a_consumer() {
             let mut request = of("t", &[(0, 0)]);
             request.replica_id = replica_id;
             let response = scene.call(&request, 12).await;
-            assert_eq!((partitions(&response)[0].error_code, partitions(&response)[0].high_watermark), (0, 1));
+            assert_eq!(
+                (partitions(&response)[0].error_code, partitions(&response)[0].high_watermark),
+                (0, 1)
+            );
             let mut by_state = request.clone();
             by_state.replica_id = -1;
             by_state.replica_state.replica_id = replica_id;
             by_state.topics[0].topic = "".into();
-            let id = scene.node.services.image().topic("t").expect("there").id;
+            let id = scene.node.image().topic("t").expect("there").id;
             by_state.topics[0].topic_id = Uuid::from_bytes(id.0);
             let response = scene.call(&by_state, 15).await;
-            assert_eq!((partitions(&response)[0].error_code, partitions(&response)[0].high_watermark), (0, 1));
+            assert_eq!(
+                (partitions(&response)[0].error_code, partitions(&response)[0].high_watermark),
+                (0, 1)
+            );
         }
     });
 }
@@ -280,7 +295,10 @@ fn a_session_tells_only_what_changed() {
         let more = [(1, Some(batch(&["v"])))];
         scene.call(&produce::request(9, "t", TopicId::ZERO, -1, &more), 9).await;
         let response = scene.call(&incremental(session, 2, &[]), 12).await;
-        assert_eq!(partitions(&response).iter().map(|partition| partition.partition_index).collect::<Vec<_>>(), [1]);
+        assert_eq!(
+            partitions(&response).iter().map(|partition| partition.partition_index).collect::<Vec<_>>(),
+            [1]
+        );
     });
 }
 
@@ -290,9 +308,13 @@ fn a_forgotten_partition_is_told_no_more() {
         let _ = two_of_three(scene).await;
         let session = scene.call(&incremental(0, 0, &[(0, 0), (2, 0)]), 12).await.session_id;
         let mut request = incremental(session, 1, &[]);
-        request.forgotten_topics_data = vec![message!(ForgottenTopic { topic: "t".into(), partitions: vec![0] })];
+        request.forgotten_topics_data =
+            vec![message!(ForgottenTopic { topic: "t".into(), partitions: vec![0] })];
         let response = scene.call(&request, 12).await;
-        assert_eq!(partitions(&response).iter().map(|partition| partition.partition_index).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            partitions(&response).iter().map(|partition| partition.partition_index).collect::<Vec<_>>(),
+            [2]
+        );
     });
 }
 

@@ -66,7 +66,8 @@ fn noise_is_survived_by_every_key() {
             for _ in 0..40 {
                 let len = draw() % 80;
                 // Small bytes are more often a count or a length that fits.
-                let body: Vec<u8> = (0..len).map(|_| (draw() % if draw() % 3 == 0 { 256 } else { 4 }) as u8).collect();
+                let body: Vec<u8> =
+                    (0..len).map(|_| (draw() % if draw() % 3 == 0 { 256 } else { 4 }) as u8).collect();
                 survives(scene, key, version, &body).await;
             }
         }
@@ -84,6 +85,10 @@ fn requests_cut_or_bent_anywhere_are_survived() {
         (key, version, frame[header..].to_vec())
     }
     let id = crate::ids::TopicId::ZERO;
+    // Only judged: a bent count may be a lawful one of thousands.
+    let topics = vec![creatable("u", 1, &[("flush.ms", "1")])];
+    let mut more = topics::more_partitions("t", 2);
+    more.validate_only = true;
     let requests = [
         body(&produce::request(9, "t", id, -1, &[(0, Some(batch(&["v"])))]), 9),
         body(&produce::request(3, "t", id, 0, &[(0, Some(batch(&["v"])))]), 3),
@@ -94,8 +99,8 @@ fn requests_cut_or_bent_anywhere_are_survived() {
         body(&offsets::delete_records("t", -1), 2),
         body(&configs::describe(2, "t", true), 4),
         body(&configs::change("t", &[("retention.ms", 0, "5")]), 1),
-        body(&topics::more_partitions("t", 2), 3),
-        body(&message!(CreateTopicsRequest { topics: vec![creatable("u", 1, &[("flush.ms", "1")])] }), 7),
+        body(&more, 3),
+        body(&message!(CreateTopicsRequest { topics: topics, validate_only: true }), 7),
     ];
     with_broker(&[], async |scene| {
         scene.create("t", 1, &[]).await;
@@ -104,9 +109,7 @@ fn requests_cut_or_bent_anywhere_are_survived() {
                 survives(scene, key, version, &body[..end]).await;
                 let mut bent = body.clone();
                 bent[end] ^= 1 << (end % 8);
-                let began = std::time::Instant::now(); eprintln!("TRY {key:?} {end}");
                 survives(scene, key, version, &bent).await;
-                if began.elapsed().as_millis() > 50 { eprintln!("SLOW {key:?} {end} {:?} {:?}", bent, began.elapsed()); }
             }
         }
     });

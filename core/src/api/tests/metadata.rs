@@ -19,7 +19,11 @@ fn all_topics_are_null_and_in_version_0_the_empty_list_too() {
         scene.create("a", 1, &[]).await;
         let empty = message!(MetadataRequest { topics: Some(Vec::new()) });
         let names = |response: crate::wire::messages::MetadataResponse| {
-            response.topics.iter().map(|topic| topic.name.clone().expect("named").to_string()).collect::<Vec<_>>()
+            response
+                .topics
+                .iter()
+                .map(|topic| topic.name.clone().expect("named").to_string())
+                .collect::<Vec<_>>()
         };
         assert_eq!(names(scene.call(&empty, 0).await), ["a", "b"]);
         assert_eq!(names(scene.call(&empty, 1).await), [""; 0]);
@@ -88,7 +92,7 @@ fn a_topic_named_a_million_times_is_told_once() {
 fn topics_are_found_by_id_from_version_12_on() {
     with_broker(&[], async |scene| {
         scene.create("t", 1, &[]).await;
-        let id = scene.node.services.image().topic("t").expect("there").id;
+        let id = scene.node.image().topic("t").expect("there").id;
         let by_id = |bytes| {
             let topic = message!(MetadataRequestTopic { topic_id: Uuid::from_bytes(bytes), name: None });
             message!(MetadataRequest { topics: Some(vec![topic]) })
@@ -96,7 +100,10 @@ fn topics_are_found_by_id_from_version_12_on() {
         let response = scene.call(&by_id(id.0), 12).await;
         assert_eq!(response.topics[0].name.as_deref(), Some("t"));
         let response = scene.call(&by_id([9; 16]), 12).await;
-        assert_eq!((response.topics[0].error_code, &response.topics[0].name), (code(ErrorCode::UnknownTopicId), &None));
+        assert_eq!(
+            (response.topics[0].error_code, &response.topics[0].name),
+            (code(ErrorCode::UnknownTopicId), &None)
+        );
         let response = scene.call(&by_id([0; 16]), 12).await;
         assert_eq!(response.topics[0].error_code, code(ErrorCode::InvalidRequest));
     });
@@ -118,12 +125,15 @@ fn operations_are_told_when_asked_for() {
 #[test]
 fn a_brokers_listener_does_not_describe_controllers() {
     with_broker(&[], async |scene| {
-        for (endpoint_type, error) in
-            [(1, ErrorCode::None), (2, ErrorCode::MismatchedEndpointType), (3, ErrorCode::UnsupportedEndpointType)]
-        {
-            let response = scene.call(&message!(DescribeClusterRequest { endpoint_type: endpoint_type }), 2).await;
+        for (endpoint_type, error) in [
+            (1, ErrorCode::None),
+            (2, ErrorCode::MismatchedEndpointType),
+            (3, ErrorCode::UnsupportedEndpointType),
+        ] {
+            let response =
+                scene.call(&message!(DescribeClusterRequest { endpoint_type: endpoint_type }), 2).await;
             assert_eq!(response.error_code, code(error));
-            assert_eq!(response.cluster_id.as_str(), "cluster");
+            assert!(!response.cluster_id.is_empty());
         }
     });
 }
@@ -146,8 +156,12 @@ fn topics_are_described_page_by_page() {
                 let response = scene.call(&request, 0).await;
                 for topic in &response.topics {
                     let name = topic.name.clone().expect("named").to_string();
-                    told.extend(topic.partitions.iter().map(|partition| (name.clone(), partition.partition_index)));
-                    assert!(topic.partitions.iter().all(|partition| partition.eligible_leader_replicas.is_some()));
+                    told.extend(
+                        topic.partitions.iter().map(|partition| (name.clone(), partition.partition_index)),
+                    );
+                    assert!(
+                        topic.partitions.iter().all(|partition| partition.eligible_leader_replicas.is_some())
+                    );
                 }
                 let Some(next) = response.next_cursor else { break };
                 cursor = Some(message!(Cursor {
@@ -155,7 +169,8 @@ fn topics_are_described_page_by_page() {
                     partition_index: next.partition_index,
                 }));
             }
-            let all: Vec<_> = ["a", "b", "c"].iter().flat_map(|name| (0..3).map(|n| ((*name).to_owned(), n))).collect();
+            let all: Vec<_> =
+                ["a", "b", "c"].iter().flat_map(|name| (0..3).map(|n| ((*name).to_owned(), n))).collect();
             assert_eq!(told, all, "pages of {limit}");
         }
     });
@@ -166,7 +181,8 @@ fn a_topic_that_is_not_there_is_described_by_its_error() {
     with_broker(&[], async |scene| {
         scene.create("t", 1, &[]).await;
         let topics = ["t", "unknown"].map(|name| message!(TopicRequest { name: name.into() }));
-        let request = message!(DescribeTopicPartitionsRequest { topics: topics.into(), response_partition_limit: 10 });
+        let request =
+            message!(DescribeTopicPartitionsRequest { topics: topics.into(), response_partition_limit: 10 });
         let response = scene.call(&request, 0).await;
         let codes: Vec<_> = response.topics.iter().map(|topic| topic.error_code).collect();
         assert_eq!(codes, [0, code(ErrorCode::UnknownTopicOrPartition)]);

@@ -12,13 +12,11 @@ mod topics;
 use bytes::{Bytes, BytesMut};
 
 use super::message;
-use crate::config::Config;
 use crate::error::ErrorCode;
 use crate::record::builder::BatchBuilder;
 use crate::record::compression::Codec;
-use crate::server::Settings;
 use crate::server::tests::node::Served;
-use crate::server::tests::{Client, Wired, correlation_id, node};
+use crate::server::tests::{Client, Wired, configured, correlation_id, node};
 use crate::time::Timestamp;
 use crate::wire::ApiKey;
 use crate::wire::codec::KafkaDecode;
@@ -35,13 +33,11 @@ struct Scene<'a> {
 
 /// Runs a test against a broker with this configuration.
 fn with_broker<T>(config: &[(&str, &str)], test: impl AsyncFnOnce(&mut Scene<'_>) -> T) -> T {
-    let pairs = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    let config = Config::parse(pairs).expect("the test's configuration is right");
     let env = Wired::new(1 << 20);
     env.node.keep_facts();
     env.node.block_on(async {
-        let node = node::start(&env, config, Settings::default()).await;
-        let client = Client::connect(&env, node.server.port()).await;
+        let node = node::start(&env, configured(config)).await;
+        let client = Client::connect(&env, node.server().port()).await;
         test(&mut Scene { env: &env, node, client }).await
     })
 }
@@ -50,7 +46,8 @@ impl Client {
     /// Sends a request without waiting for its response.
     async fn ask<M: KafkaRequest>(&mut self, message: &M, version: i16) {
         let mut frame = BytesMut::new();
-        request::encode(77, Some("test"), message, version, &mut frame).expect("the version has these fields");
+        request::encode(77, Some("test"), message, version, &mut frame)
+            .expect("the version has these fields");
         self.send(frame.freeze()).await;
     }
 
@@ -84,7 +81,7 @@ impl Scene<'_> {
     }
 
     async fn connect(&self) -> Client {
-        Client::connect(self.env, self.node.server.port()).await
+        Client::connect(self.env, self.node.server().port()).await
     }
 
     /// Creates a topic.

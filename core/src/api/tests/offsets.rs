@@ -3,7 +3,9 @@
 use super::*;
 use crate::wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use crate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use crate::wire::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
+use crate::wire::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
 use crate::wire::messages::{DeleteRecordsRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest};
 
 pub(super) fn at(topic: &str, partition: i32, timestamp: i64) -> ListOffsetsRequest {
@@ -17,8 +19,11 @@ pub(super) fn latest(topic: &str, partition: i32) -> ListOffsetsRequest {
 }
 
 pub(super) fn epoch_end(topic: &str, replica_id: i32, leader_epoch: i32) -> OffsetForLeaderEpochRequest {
-    let partition =
-        message!(OffsetForLeaderPartition { partition: 0, current_leader_epoch: -1, leader_epoch: leader_epoch });
+    let partition = message!(OffsetForLeaderPartition {
+        partition: 0,
+        current_leader_epoch: -1,
+        leader_epoch: leader_epoch
+    });
     let topic = message!(OffsetForLeaderTopic { topic: topic.into(), partitions: vec![partition] });
     let mut request = message!(OffsetForLeaderEpochRequest { topics: vec![topic] });
     if replica_id != -1 {
@@ -44,9 +49,17 @@ async fn ten_records(scene: &mut Scene<'_>) {
 fn special_timestamps_need_the_version_that_brought_them() {
     with_broker(&[], async |scene| {
         ten_records(scene).await;
-        for (timestamp, since, found) in
-            [(-1, 1, 10), (-2, 1, 0), (-3, 7, 0), (-4, 8, 0), (-5, 9, -1), (-6, 11, -1), (0, 1, 0), (1000, 1, 0), (1001, 1, -1)]
-        {
+        for (timestamp, since, found) in [
+            (-1, 1, 10),
+            (-2, 1, 0),
+            (-3, 7, 0),
+            (-4, 8, 0),
+            (-5, 9, -1),
+            (-6, 11, -1),
+            (0, 1, 0),
+            (1000, 1, 0),
+            (1001, 1, -1),
+        ] {
             let response = scene.call(&at("t", 0, timestamp), since).await;
             let told = &response.topics[0].partitions[0];
             assert_eq!((told.error_code, told.offset), (0, found), "{timestamp}");
@@ -81,7 +94,8 @@ fn a_partition_named_twice_is_refused_the_second_time() {
         let again = request.topics[0].partitions[0].clone();
         request.topics[0].partitions.push(again);
         let response = scene.call(&request, 11).await;
-        let codes: Vec<_> = response.topics[0].partitions.iter().map(|partition| partition.error_code).collect();
+        let codes: Vec<_> =
+            response.topics[0].partitions.iter().map(|partition| partition.error_code).collect();
         assert_eq!(codes, [0, code(ErrorCode::InvalidRequest)]);
     });
 }
@@ -91,7 +105,9 @@ fn a_partition_named_twice_is_refused_the_second_time() {
 fn the_clients_leader_epoch_is_checked() {
     with_broker(&[], async |scene| {
         scene.create("t", 1, &[]).await;
-        for (epoch, error) in [(-1, ErrorCode::None), (0, ErrorCode::None), (99, ErrorCode::UnknownLeaderEpoch)] {
+        for (epoch, error) in
+            [(-1, ErrorCode::None), (0, ErrorCode::None), (99, ErrorCode::UnknownLeaderEpoch)]
+        {
             let mut request = latest("t", 0);
             request.topics[0].partitions[0].current_leader_epoch = epoch;
             let response = scene.call(&request, 11).await;
@@ -119,7 +135,10 @@ fn records_are_deleted_up_to_the_high_watermark_and_not_beyond() {
     with_broker(&[], async |scene| {
         scene.create("empty", 1, &[]).await;
         let response = scene.call(&delete_records("empty", -1), 2).await;
-        assert_eq!((response.topics[0].partitions[0].error_code, response.topics[0].partitions[0].low_watermark), (0, 0));
+        assert_eq!(
+            (response.topics[0].partitions[0].error_code, response.topics[0].partitions[0].low_watermark),
+            (0, 0)
+        );
         ten_records(scene).await;
         for (offset, error, start) in [
             (3, ErrorCode::None, 3),

@@ -3,7 +3,9 @@
 use super::*;
 use crate::wire::messages::create_partitions_request::CreatePartitionsTopic;
 use crate::wire::messages::delete_topics_request::DeleteTopicState;
-use crate::wire::messages::{CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest};
+use crate::wire::messages::{
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest,
+};
 
 pub(super) fn delete(version: i16, names: &[&str]) -> DeleteTopicsRequest {
     let mut request = DeleteTopicsRequest::default();
@@ -32,7 +34,8 @@ fn a_created_topic_is_told_with_its_true_counts_and_the_source_of_every_config()
         assert!(!told.topic_id.is_zero());
         let configs = told.configs.as_ref().expect("never null");
         let source = |name: &str| {
-            let config = configs.iter().find(|config| config.name.as_str() == name).expect("every key is told");
+            let config =
+                configs.iter().find(|config| config.name.as_str() == name).expect("every key is told");
             (config.config_source, config.value.as_ref().map(|value| value.to_string()))
         };
         assert_eq!(source("retention.ms"), (1, Some("1000".into())));
@@ -45,7 +48,7 @@ fn a_created_topic_is_told_with_its_true_counts_and_the_source_of_every_config()
 fn a_topic_can_be_used_when_its_creation_is_answered() {
     with_broker(&[], async |scene| {
         scene.create("t", 1, &[]).await;
-        let id = scene.node.services.image().topic("t").expect("it was created").id;
+        let id = scene.node.image().topic("t").expect("it was created").id;
         let request = produce::request(9, "t", id, 1, &[(0, Some(batch(&["v"])))]);
         let response = scene.call(&request, 9).await;
         assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
@@ -82,7 +85,8 @@ fn a_topic_named_twice_in_one_request_is_refused_and_answered_once() {
     with_broker(&[], async |scene| {
         let topics = vec![creatable("t", 1, &[]), creatable("u", 1, &[]), creatable("t", 2, &[])];
         let response = scene.call(&message!(CreateTopicsRequest { topics: topics }), 7).await;
-        let told: Vec<_> = response.topics.iter().map(|topic| (topic.name.as_str(), topic.error_code)).collect();
+        let told: Vec<_> =
+            response.topics.iter().map(|topic| (topic.name.as_str(), topic.error_code)).collect();
         assert_eq!(told, [("t", code(ErrorCode::InvalidRequest)), ("u", 0)]);
         let response = scene.call(&delete(6, &["u", "u"]), 6).await;
         assert!(response.responses.iter().all(|topic| topic.error_code == code(ErrorCode::InvalidRequest)));
@@ -104,7 +108,9 @@ fn counts_and_configs_that_cannot_be_are_refused() {
             let response = scene.call(&message!(CreateTopicsRequest { topics: vec![topic] }), 7).await;
             assert_eq!(response.topics[0].error_code, code(error), "{partitions} {replicas}");
         }
-        for (key, value) in [("no.such.key", "1"), ("retention.ms", "-5"), ("segment.bytes", "1"), ("flush.ms", "x")] {
+        for (key, value) in
+            [("no.such.key", "1"), ("retention.ms", "-5"), ("segment.bytes", "1"), ("flush.ms", "x")]
+        {
             let topic = creatable("t", 1, &[(key, value)]);
             let response = scene.call(&message!(CreateTopicsRequest { topics: vec![topic] }), 7).await;
             assert_eq!(response.topics[0].error_code, code(ErrorCode::InvalidConfig), "{key}");
@@ -136,10 +142,10 @@ fn validate_only_creates_nothing() {
 fn a_topic_created_again_under_its_name_has_another_id() {
     with_broker(&[], async |scene| {
         scene.create("t", 1, &[]).await;
-        let first = scene.node.services.image().topic("t").expect("there").id;
+        let first = scene.node.image().topic("t").expect("there").id;
         assert_eq!(scene.call(&delete(6, &["t"]), 6).await.responses[0].error_code, 0);
         scene.create("t", 1, &[]).await;
-        let second = scene.node.services.image().topic("t").expect("there").id;
+        let second = scene.node.image().topic("t").expect("there").id;
         assert_ne!(first, second);
         let by_id = fetch::request(13, "", first, &[(0, 0)]);
         let response = scene.call(&by_id, 13).await;

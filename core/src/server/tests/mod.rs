@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Server, Settings};
+use super::Server;
 use crate::config::Config;
 use crate::env::memory::{MemoryDisk, MemoryFile};
 use crate::env::one_node::{OneNode, World};
 use crate::env::{Clock, Env, Lane, Net, Stepper, StreamReader, StreamWriter, Task};
 use crate::fact::Fact;
 use crate::wire::api_key::ApiKey;
-use node::Served;
 use pipe::{Duplex, Wires};
 
 /// [`OneNode`] with a network.
@@ -165,16 +164,21 @@ pub(crate) fn correlation_id(frame: &Bytes) -> i32 {
     i32::from_be_bytes(frame[..4].try_into().expect("a response has a correlation id"))
 }
 
-/// A node with these settings of connections.
-async fn start(env: &Wired, settings: Settings) -> Served {
-    node::start(env, Config::default(), settings).await
-}
-
-/// Runs a test against a server with these settings over connections that buffer `capacity` bytes.
-fn with_server<T>(capacity: usize, settings: Settings, test: impl AsyncFnOnce(&Wired, &Server<Wired>) -> T) -> T {
+/// Runs a test against a broker with this configuration, over connections that buffer `capacity` bytes.
+fn with_server<T>(
+    capacity: usize,
+    config: &[(&str, &str)],
+    test: impl AsyncFnOnce(&Wired, &Server<Wired>) -> T,
+) -> T {
     let env = Wired::new(capacity);
     env.node.block_on(async {
-        let node = start(&env, settings).await;
-        test(&env, &node.server).await
+        let served = node::start(&env, configured(config)).await;
+        test(&env, served.server()).await
     })
+}
+
+pub(crate) fn configured(pairs: &[(&str, &str)]) -> Config {
+    let pairs = [&[("log.dirs", "/data")], pairs].concat();
+    let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Config::parse(pairs).expect("the test's configuration is right")
 }
