@@ -276,7 +276,8 @@ impl<E: Env> Client<E> {
     }
 
     /// Asks a partition's leader until it answers, the request timeout is over or trying again is no use. `request`
-    /// is told the version that both sides speak and the leader's epoch.
+    /// is told the version that both sides speak and the leader's epoch. Plain closures, because a future that
+    /// holds an asynchronous one is not `Send` for every lifetime, and so cannot be spawned.
     async fn ask_leader<M: RequestResponsePair, T>(
         &self,
         (topic, partition): (&str, i32),

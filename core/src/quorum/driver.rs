@@ -222,15 +222,15 @@ impl<E: Env> Driver<E> {
     fn append(&mut self, batches: Vec<Vec<Bytes>>) -> Result<(), QuorumError> {
         let now = self.env.clock().wall();
         if !self.has_begun_epoch {
+            // Told before its first record, which already belongs to the epoch.
+            self.env.observe(&Fact::BecameLeader {
+                partition: TopicPartition::METADATA,
+                leader_epoch: self.epoch,
+                start: self.log.log_end(),
+            });
             // KIP-595: a leader's first record says that it leads.
             self.append_batch(&mut leader_change(self.settings.node_id, self.settings.directory_id, now))?;
             self.has_begun_epoch = true;
-            let (leader_epoch, start) = (self.epoch, Offset(self.log.log_end().0 - 1));
-            self.env.observe(&Fact::BecameLeader {
-                partition: TopicPartition::METADATA,
-                leader_epoch,
-                start,
-            });
         }
         for values in batches {
             let mut builder = BatchBuilder::new(Codec::None);

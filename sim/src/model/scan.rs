@@ -29,7 +29,10 @@ impl Scan {
 
 /// Reads a partition's files as processes see them.
 pub fn scan(world: &World, node: NodeId, partition: TopicPartition) -> Scan {
-    let directory = partition.to_string();
+    let directory = match partition {
+        TopicPartition::METADATA => "__cluster_metadata-0".to_owned(),
+        _ => partition.to_string(),
+    };
     let mut scan = Scan::default();
     for (path, _) in world.files(node) {
         let inside =
