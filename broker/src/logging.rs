@@ -15,10 +15,10 @@ const FILTER: &str = "JANGBU_LOG";
 /// When the filter in the environment cannot be read.
 pub fn start() -> anyhow::Result<()> {
     let filter = match std::env::var(FILTER) {
-        Ok(filter) => {
+        Ok(filter) if !filter.is_empty() => {
             EnvFilter::try_new(&filter).map_err(|error| anyhow::anyhow!("{FILTER}={filter}: {error}"))?
         }
-        Err(_) => EnvFilter::new("info"),
+        _ => EnvFilter::new("info"),
     };
     // https://no-color.org: set and not empty.
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

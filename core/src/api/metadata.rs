@@ -197,10 +197,12 @@ impl Teller {
         let mut told = message!(MetadataResponseTopic { error_code: code.code() });
         match named {
             Named::Name(name) => told.name = Some(name.as_str().into()),
-            // The name may be null only where topics may be named by id.
-            Named::Id(id) => told.topic_id = codec::Uuid::from_bytes(id.0),
-            Named::Nothing if self.version < BY_ID_MIN => told.name = Some("".into()),
-            Named::Nothing => {}
+            // Where topics may be named by id, the name may be null.
+            Named::Id(id) => {
+                told.name = None;
+                told.topic_id = codec::Uuid::from_bytes(id.0);
+            }
+            Named::Nothing => told.name = if self.version < BY_ID_MIN { Some("".into()) } else { None },
         }
         told
     }

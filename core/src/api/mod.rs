@@ -25,6 +25,8 @@ mod offset_for_leader_epoch;
 mod operations;
 pub(crate) mod produce;
 mod services;
+#[cfg(test)]
+mod tests;
 
 use bytes::BytesMut;
 
@@ -45,7 +47,7 @@ macro_rules! message {
         message
     }};
 }
-use message;
+pub(crate) use message;
 
 /// Handles every request but Produce, Fetch and ApiVersions: those that answer to people and programs now and then.
 pub(crate) async fn handle_rare<E: Env>(

@@ -77,6 +77,12 @@ impl<E: Env> Node<E> {
         self.server.port()
     }
 
+    /// The connections, for tests of their limits.
+    #[cfg(test)]
+    pub(crate) fn server(&self) -> &Server<E> {
+        &self.server
+    }
+
     /// A handle to the metadata.
     pub fn quorum(&self) -> &Quorum {
         &self.quorum

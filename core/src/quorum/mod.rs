@@ -17,7 +17,7 @@ use std::fmt;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use driver::{Driver, QuorumError};
-pub use load::{LoadError, Loaded, Settings, load};
+pub use load::{LoadError, Loaded, SITES, Settings, load};
 
 use crate::controller::{Command, ProducerIdBlock, Rejection, Response};
 use crate::ids::{BrokerId, ProducerId};

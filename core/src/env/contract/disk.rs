@@ -158,7 +158,8 @@ pub(super) async fn allocating_keeps_length_and_content<E: Env>(ground: Ground<E
     let file = create(ground.env.disk(), &ground.directory.join("file"), b"kept");
     for len in [0, 2, 1 << 20] {
         file.allocate(SITE, len).expect("allocation, or nothing");
-        assert_eq!(content(&file), b"kept", "allocating {len} bytes changed the file");
+        assert_eq!(file.len(SITE).expect("a length"), 4, "allocating {len} bytes changed the length");
+        assert_eq!(content(&file), b"kept", "allocating {len} bytes changed the content");
     }
     write(&file, b"end", 10);
     assert_eq!(content(&file), b"kept\0\0\0\0\0\0end");

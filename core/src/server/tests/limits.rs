@@ -4,9 +4,7 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn budget(bytes_max: u64) -> Settings {
-    Settings { queued_request_bytes_max: Some(bytes_max), ..Settings::default() }
-}
+const BUDGET_OF_1000: &[(&str, &str)] = &[("queued.max.request.bytes", "1000")];
 
 /// A frame of `len` bytes that is a legal request: ApiVersions with trailing bytes.
 fn large(len: usize) -> Vec<u8> {
@@ -15,7 +13,7 @@ fn large(len: usize) -> Vec<u8> {
 
 #[test]
 fn pipelined_requests_are_answered_in_order_and_in_few_writes() {
-    with_server(1 << 20, Settings::default(), async |env, server| {
+    with_server(1 << 20, &[], async |env, server| {
         let mut client = Client::connect(env, server.port()).await;
         client.send((0..100).flat_map(ping).collect::<Vec<_>>()).await;
         for id in 0..100 {
@@ -28,7 +26,7 @@ fn pipelined_requests_are_answered_in_order_and_in_few_writes() {
 /// Item 8: 10,000 requests whose answers are not read. Limit: the connection's buffers, about 64 KiB of answers.
 #[test]
 fn a_client_that_does_not_read_its_answers_is_not_read_from_and_costs_bounded_memory() {
-    with_server(10_000, Settings::default(), async |env, server| {
+    with_server(10_000, &[], async |env, server| {
         let mut stalled = Client::connect(env, server.port()).await;
         let flood: Bytes = (0..10_000).flat_map(ping).collect::<Vec<_>>().into();
         let mut sent = std::pin::pin!(stalled.stream.writer.write(flood, false));
@@ -46,7 +44,7 @@ fn a_client_that_does_not_read_its_answers_is_not_read_from_and_costs_bounded_me
 /// A stalled reader ends with `connections.max.idle.ms`.
 #[test]
 fn a_client_that_never_reads_is_closed_when_it_has_idled_long_enough() {
-    with_server(100, Settings::default(), async |env, server| {
+    with_server(100, &[], async |env, server| {
         let mut stalled = Client::connect(env, server.port()).await;
         stalled.send(ping(1)).await;
         env.sleep(SECOND * 599).await;
@@ -62,7 +60,7 @@ fn open(server: &Server<Wired>) -> usize {
 
 #[test]
 fn an_idle_connection_is_closed_and_one_in_use_is_not() {
-    with_server(1 << 20, Settings::default(), async |env, server| {
+    with_server(1 << 20, &[], async |env, server| {
         let mut idle = Client::connect(env, server.port()).await;
         let mut used = Client::connect(env, server.port()).await;
         for id in 0..10 {
@@ -78,7 +76,7 @@ fn an_idle_connection_is_closed_and_one_in_use_is_not() {
 /// Item 2: a length and then silence. Limit: nothing is charged before 64 KiB of a frame are there.
 #[test]
 fn a_claimed_length_costs_nothing() {
-    with_server(1 << 20, budget(1000), async |env, server| {
+    with_server(1 << 20, BUDGET_OF_1000, async |env, server| {
         for _ in 0..100 {
             let mut silent = Client::connect(env, server.port()).await;
             silent.send((50i32 << 20).to_be_bytes().to_vec()).await;
@@ -94,7 +92,7 @@ fn a_claimed_length_costs_nothing() {
 
 #[test]
 fn a_request_larger_than_the_budget_gets_its_turn_and_gives_its_memory_back() {
-    with_server(1 << 20, budget(1000), async |env, server| {
+    with_server(1 << 20, BUDGET_OF_1000, async |env, server| {
         let mut client = Client::connect(env, server.port()).await;
         client.send(large(500_000)).await;
         assert_eq!(correlation_id(&client.receive().await.expect("an answer")), 5);
@@ -106,7 +104,7 @@ fn a_request_larger_than_the_budget_gets_its_turn_and_gives_its_memory_back() {
 /// Item 2: one that began a large frame and drips. Limit: 64 KiB in 10 s, and only while others wait.
 #[test]
 fn who_holds_memory_that_others_wait_for_and_drips_is_closed() {
-    with_server(1 << 20, budget(1000), async |env, server| {
+    with_server(1 << 20, BUDGET_OF_1000, async |env, server| {
         let mut drips = Client::connect(env, server.port()).await;
         let frame = large(500_000);
         drips.send(frame[..100_000].to_vec()).await;
@@ -132,15 +130,15 @@ fn who_holds_memory_that_others_wait_for_and_drips_is_closed() {
 }
 
 #[test]
-fn a_stopping_server_answers_what_it_has_begun_and_closes() {
+fn a_node_that_stops_closes_its_connections_and_its_port() {
     let env = Wired::new(1 << 20);
     env.node.block_on(async {
-        let server = start(&env, Settings::default()).await;
-        let mut client = Client::connect(&env, server.port()).await;
+        let served = node::start(&env, configured(&[])).await;
+        let port = served.node.port();
+        let mut client = Client::connect(&env, port).await;
         client.send(ping(1)).await;
         assert_eq!(correlation_id(&client.receive().await.expect("an answer")), 1);
-        let port = server.port();
-        server.stop(SECOND).await;
+        served.node.run(async {}).await.expect("a healthy node stops");
         assert!(client.is_closed().await);
         assert!(env.net().connect(&format!("test:{port}")).await.is_err(), "nobody listens");
     });

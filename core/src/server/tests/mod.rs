@@ -1,22 +1,20 @@
 //! Connections against a small world in memory.
 
-#[cfg(any())]
 mod frames;
-#[cfg(any())]
 mod limits;
+pub(crate) mod node;
 pub(crate) mod pipe;
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Server, Settings};
-use crate::api::Services;
+use super::Server;
+use crate::config::Config;
 use crate::env::memory::{MemoryDisk, MemoryFile};
 use crate::env::one_node::{OneNode, World};
 use crate::env::{Clock, Env, Lane, Net, Stepper, StreamReader, StreamWriter, Task};
 use crate::fact::Fact;
-use crate::sync::Arc;
 use crate::wire::api_key::ApiKey;
 use pipe::{Duplex, Wires};
 
@@ -126,6 +124,11 @@ impl Client {
         }
     }
 
+    /// Sends no more.
+    pub(crate) async fn end(&mut self) {
+        let _ = self.stream.writer.shutdown().await;
+    }
+
     /// Whether the server closes without another byte.
     pub(crate) async fn is_closed(&mut self) -> bool {
         self.receive().await.is_none() && self.buffer.is_empty()
@@ -161,3 +164,21 @@ pub(crate) fn correlation_id(frame: &Bytes) -> i32 {
     i32::from_be_bytes(frame[..4].try_into().expect("a response has a correlation id"))
 }
 
+/// Runs a test against a broker with this configuration, over connections that buffer `capacity` bytes.
+fn with_server<T>(
+    capacity: usize,
+    config: &[(&str, &str)],
+    test: impl AsyncFnOnce(&Wired, &Server<Wired>) -> T,
+) -> T {
+    let env = Wired::new(capacity);
+    env.node.block_on(async {
+        let served = node::start(&env, configured(config)).await;
+        test(&env, served.server()).await
+    })
+}
+
+pub(crate) fn configured(pairs: &[(&str, &str)]) -> Config {
+    let pairs = [&[("log.dirs", "/data")], pairs].concat();
+    let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Config::parse(pairs).expect("the test's configuration is right")
+}
