@@ -42,6 +42,7 @@ use crate::wire::{ApiKey, request, response};
 /// Builds a generated message from its default; their structs cannot be written as literals outside their crate.
 macro_rules! message {
     ($type:path { $($field:ident: $value:expr),* $(,)? }) => {{
+        #[allow(unused_mut)] // a message may be asked for with no field set
         let mut message = <$type>::default();
         $(message.$field = $value;)*
         message
