@@ -1,1 +1,7 @@
-//! x
+//! The product: the core in the world of production, and its command line.
+
+pub mod cli;
+pub mod config_file;
+pub mod logging;
+pub mod serve;
+pub mod tokio_env;

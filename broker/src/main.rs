@@ -1,2 +1,37 @@
-//! x
-fn main() {}
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use jangbu::cli::{BrokerArgs, Cli, Command};
+use jangbu::{logging, serve};
+
+/// Did not start, or could not go on.
+const FAILED: u8 = 1;
+/// Wrong usage or configuration; clap's own code for wrong usage.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Broker(args) => broker(&args),
+    }
+}
+
+fn broker(args: &BrokerArgs) -> ExitCode {
+    let config = logging::start().and_then(|()| serve::configuration(args.config.as_deref()));
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    logging::abort_on_panic();
+    match serve::serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}

@@ -1,2 +1,28 @@
-//! x
-fn main() {}
+//! The simulator's command line.
+
+#[cfg(not(madsim))]
+compile_error!(
+    "`sim` needs `--cfg madsim`, which .cargo/config.toml sets. Either RUSTFLAGS is exported in this shell and \
+     replaces it (unset it), or cargo was started outside this repository (change into it)."
+);
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sim::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match &cli.command {
+        Some(Command::Worker) => sim::worker::serve().map(|()| sim::report::Ending::Passed),
+        Some(Command::Bugs(arguments)) => sim::bugs::run(arguments),
+        None => sim::command::run(&cli.run),
+    };
+    match ended {
+        Ok(ending) => ExitCode::from(ending.exit_code()),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -127,3 +127,9 @@ pub struct FileSlice<F> {
     /// How many bytes.
     pub len: u32,
 }
+
+impl<F> crate::wire::api::fetch::Slice for FileSlice<F> {
+    fn len_bytes(&self) -> usize {
+        self.len as usize
+    }
+}

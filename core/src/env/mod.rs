@@ -11,9 +11,11 @@ mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod disk;
-#[cfg(any(test, feature = "contract"))]
+#[cfg(any(test, feature = "contract", feature = "shuttle"))]
 pub mod memory;
 mod net;
+#[cfg(any(test, feature = "contract", feature = "shuttle"))]
+pub mod one_node;
 mod task;
 
 pub use clock::Clock;

@@ -51,7 +51,10 @@ pub async fn replace<D: Disk>(
 }
 
 /// Reads a checkpoint's bytes; `None` when there is none.
-pub(super) fn read<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
+///
+/// # Errors
+/// When a disk call fails.
+pub fn read<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
     read_file(disk, sites::CHECKPOINT_OPEN, sites::CHECKPOINT_READ, path)
 }
 

@@ -107,6 +107,7 @@ impl<D: Disk> LogDir<D> {
     /// See [`OpenError`].
     pub async fn open(disk: D, path: PathBuf, switches: Switches) -> Result<Opened<D>, OpenError> {
         create_with_parents(&disk, &path).await?;
+        sync_name(&disk, &path).await?;
         let lock = match disk.lock(sites::DIR_LOCK, &path) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(OpenError::InUse(path)),
             locked => locked.on(sites::DIR_LOCK, &path)?,
@@ -315,6 +316,19 @@ async fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskE
                 disk.sync_dir(sites::DIR_SYNC, parent).await.on(sites::DIR_SYNC, parent)?;
             }
             (created, _) => created.on(sites::DIR_CREATE, path)?,
+        }
+    }
+    Ok(())
+}
+
+/// Makes the directory's own name durable, and those of its ancestors: whatever is promised for a file in it hangs on
+/// them, and a process that created them may have been stopped before it came to this. An ancestor that this user
+/// may not open was not made by it.
+async fn sync_name<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
+    for parent in path.ancestors().skip(1).filter(|parent| *parent != Path::new("")) {
+        match disk.sync_dir(sites::DIR_SYNC, parent).await {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => break,
+            synced => synced.on(sites::DIR_SYNC, parent)?,
         }
     }
     Ok(())

@@ -125,25 +125,35 @@ impl<D: Disk> View<D> {
     /// # Errors
     /// See [`ReadError`].
     pub fn offset_for_timestamp(&self, target: Timestamp) -> Result<Option<TimestampOffset>, ReadError> {
-        Ok(self.batch_for_timestamp(target)?.map(|(_, located)| TimestampOffset {
+        Ok(self.batch_for_timestamp(target, self.log_start)?.map(|(_, located)| TimestampOffset {
             timestamp: located.header.max_timestamp,
             offset: located.header.base_offset.max(self.log_start),
         }))
     }
 
-    /// As [`View::offset_for_timestamp`], with the batch's place, so that its records can be read.
+    /// As [`View::offset_for_timestamp`], with the batch's place, so that its records can be read; of the batches that
+    /// end behind `from`, so that a search can go on where a batch did not hold what its header promised.
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub fn slice_for_timestamp(&self, target: Timestamp) -> Result<Option<Slice<D::File>>, ReadError> {
-        let Some((extent, located)) = self.batch_for_timestamp(target)? else { return Ok(None) };
+    pub fn slice_for_timestamp(
+        &self,
+        target: Timestamp,
+        from: Offset,
+    ) -> Result<Option<Slice<D::File>>, ReadError> {
+        let Some((extent, located)) = self.batch_for_timestamp(target, from)? else { return Ok(None) };
         Ok(Some(batch_slice(extent, &located)))
     }
 
-    fn batch_for_timestamp(&self, target: Timestamp) -> Result<Option<FoundBatch<D::File>>, ReadError> {
+    fn batch_for_timestamp(
+        &self,
+        target: Timestamp,
+        from: Offset,
+    ) -> Result<Option<FoundBatch<D::File>>, ReadError> {
+        let from = from.max(self.log_start);
         for segment in self.segments.iter().filter(|segment| segment.largest().timestamp >= target) {
             let extent = segment.extent()?;
-            if let Some(located) = segment.locate_timestamp(&extent, target, self.log_start)? {
+            if let Some(located) = segment.locate_timestamp(&extent, target, from)? {
                 return Ok(Some((extent, located)));
             }
         }
@@ -156,7 +166,7 @@ impl<D: Disk> View<D> {
     /// See [`ReadError`].
     pub fn slice_of_max_timestamp(&self) -> Result<Option<Slice<D::File>>, ReadError> {
         match self.max_timestamp() {
-            Some(largest) => self.slice_for_timestamp(largest.timestamp),
+            Some(largest) => self.slice_for_timestamp(largest.timestamp, self.log_start),
             None => Ok(None),
         }
     }

@@ -3,6 +3,17 @@
 //! Ordinary messages come from a generated codec crate, which is named here and nowhere else. What is hot or odd is
 //! written by hand: the frame reader and header peek, ApiVersions, Produce and Fetch.
 
+pub mod api;
+pub mod api_key;
+pub mod frame;
+pub mod header;
+pub mod reader;
+pub mod request;
+pub mod response;
+pub mod writer;
+
+pub use api_key::ApiKey;
+
 /// The generated messages, one struct per request, response and part of one.
 pub mod messages {
     pub use kafka_wire::*;

@@ -1,0 +1,123 @@
+//! `jangbu broker`: a node from its configuration to its clean end.
+
+use std::path::Path;
+use std::process;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use jangbu_core::config::{Config, ConfigError};
+use jangbu_core::node::Node;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config_file;
+use crate::tokio_env::{Runtimes, Settings, TokioEnv};
+
+/// Set to `off`, slices of files are copied through the process's memory: to measure what sendfile saves.
+const SENDFILE: &str = "JANGBU_SENDFILE";
+/// How long work that waits for the disk may take after the node has stopped.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads the configuration.
+///
+/// # Errors
+/// When the file cannot be read, is no properties file, or holds a key or value that the broker does not take. The
+/// message names the file and, where it can, the line.
+pub fn configuration(file: Option<&Path>) -> Result<Config> {
+    let Some(path) = file else { return Ok(Config::default()) };
+    let name = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    let properties = config_file::parse(&text).map_err(|error| anyhow!("{name}: {error}"))?;
+    let pairs = properties.iter().map(|property| (property.key.clone(), property.value.clone()));
+    Config::parse(pairs).map_err(|error| {
+        let key = match &error {
+            ConfigError::UnknownKey { key, .. } => key,
+            ConfigError::Unsupported(key) | ConfigError::Twice(key) => key,
+            ConfigError::Value(value) => &value.key,
+        };
+        // Of a key given twice, the second is the one too many.
+        match properties.iter().rev().find(|property| property.key == *key) {
+            Some(property) => anyhow!("{name}: line {}: {error}", property.line),
+            None => anyhow!("{name}: {error}"),
+        }
+    })
+}
+
+/// Runs a node until a signal asks it to stop.
+///
+/// # Errors
+/// When the node does not start or cannot go on.
+pub fn serve(config: Config) -> Result<()> {
+    if !config.ignored.is_empty() {
+        tracing::warn!(keys = config.ignored.join(","), "these keys of Kafka's have no effect here");
+    }
+    raise_file_limit();
+    let settings = Settings {
+        sendfile: std::env::var_os(SENDFILE).is_none_or(|value| value != "off"),
+        ..Settings::default()
+    };
+    if !settings.sendfile {
+        tracing::warn!("{SENDFILE}=off: files are sent by copying, which is slow");
+    }
+    let runtimes = Runtimes::start(settings).context("cannot start the threads")?;
+    let env = runtimes.env(settings);
+    let result = runtimes.block_on(run(env, config));
+    runtimes.shutdown(PATIENCE);
+    result
+}
+
+async fn run(env: TokioEnv, config: Config) -> Result<()> {
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let directories: Vec<String> = config.log_dirs.iter().map(|path| path.display().to_string()).collect();
+    let node = tokio::select! {
+        biased;
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopped before the start was complete");
+            return Ok(());
+        }
+        node = Node::start(env, config) => node.context("the broker does not start")?,
+    };
+    tracing::info!(port = node.port(), log_dirs = directories.join(","), "started");
+    let shutdown = async move {
+        let name = signals.next().await;
+        tracing::info!(signal = name, "stopping; a second signal stops at once");
+        tokio::spawn(async move {
+            let name = signals.next().await;
+            tracing::error!(signal = name, "stopped before everything was closed; the next start recovers");
+            process::exit(1);
+        });
+    };
+    node.run(shutdown).await.context("the broker cannot go on")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The signals that ask for a clean end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Allows as many open files as the system lets this process have: each partition and each connection takes one.
+fn raise_file_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::warn!(%error, ?current, ?maximum, "cannot raise the limit of open files");
+    }
+}

@@ -1,0 +1,212 @@
+//! The binary as its users meet it: arguments, configuration, signals, exit codes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// An empty directory, removed when dropped.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("jangbu-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory for the test");
+        Self(path)
+    }
+
+    fn properties(&self, text: &str) -> PathBuf {
+        let path = self.0.join("server.properties");
+        std::fs::write(&path, text).expect("the directory is writable");
+        path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn jangbu() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jangbu"));
+    command.stdin(Stdio::null()).env_remove("JANGBU_LOG");
+    command
+}
+
+fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = jangbu().args(arguments).output().expect("the binary runs");
+    let text = |bytes| String::from_utf8(bytes).expect("output is text");
+    (status.code(), text(stdout), text(stderr))
+}
+
+/// A broker that has said it listens; killed when dropped.
+struct Broker {
+    child: Child,
+    log: BufReader<std::process::ChildStderr>,
+    port: u16,
+}
+
+impl Broker {
+    fn start(properties: &Path) -> Self {
+        let mut child = jangbu()
+            .args(["broker", "--config"])
+            .arg(properties)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut log = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut said = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).expect("the log is text") > 0, "it ended: {said}");
+            if let Some((_, port)) = line.split_once(" started port=") {
+                let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
+                return Self { child, log, port: digits.parse().expect("a port") };
+            }
+            said.push_str(&line);
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("it runs");
+    }
+
+    /// How it ended, and what it said meanwhile.
+    fn end(&mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "the broker does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let mut said = String::new();
+        self.log.read_to_string(&mut said).expect("the log is text");
+        (status, said)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn help_shows_examples_and_exit_codes() {
+    for arguments in [["--help"].as_slice(), &["broker", "--help"]] {
+        let (code, stdout, _) = output(arguments);
+        assert_eq!(code, Some(0));
+        for part in ["jangbu broker --config server.properties", "Exit codes:", "NO_COLOR"] {
+            assert!(stdout.contains(part), "{part:?} is missing in:\n{stdout}");
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    assert_eq!(output(&[]).0, Some(2));
+    assert_eq!(output(&["broker", "--confg", "x"]).0, Some(2));
+    assert_eq!(output(&["brker"]).0, Some(2));
+}
+
+#[test]
+fn an_unknown_key_ends_with_2_names_its_line_and_the_nearest_key() {
+    let directory = Directory::new("unknown-key");
+    let path = directory.properties("# ours\nnode.id=1\nnum.partitons=3\n");
+    let (code, _, stderr) = output(&["broker", "--config", path.to_str().expect("a text path")]);
+    assert_eq!(code, Some(2));
+    assert!(
+        stderr.contains("line 3: unknown key `num.partitons`; did you mean `num.partitions`?"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_missing_or_broken_file_ends_with_2() {
+    let directory = Directory::new("broken-file");
+    let (code, _, stderr) = output(&["broker", "--config", "/missing/server.properties"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("cannot read /missing/server.properties"), "{stderr}");
+    let path = directory.properties("node.id=1\nlog.dirs=C:\\users\n");
+    let (code, _, stderr) = output(&["broker", "--config", path.to_str().expect("a text path")]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("line 2: \\u takes four hexadecimal digits"), "{stderr}");
+}
+
+#[test]
+fn sigterm_and_sigint_close_cleanly_and_end_with_0() {
+    let directory = Directory::new("signals");
+    let data = directory.0.join("data");
+    let path =
+        directory.properties(&format!("log.dirs={}\nlisteners=PLAINTEXT://127.0.0.1:0\n", data.display()));
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut broker = Broker::start(&path);
+        let _connection = TcpStream::connect(("127.0.0.1", broker.port)).expect("it listens");
+        broker.signal(signal);
+        let (status, said) = broker.end();
+        assert_eq!(status.code(), Some(0), "{said}");
+        assert!(said.contains(" stopped"), "{said}");
+        assert!(data.join(".kafka_cleanshutdown").exists(), "the mark of a clean end is missing");
+    }
+}
+
+#[test]
+fn a_second_broker_on_the_same_directory_is_refused() {
+    let directory = Directory::new("twice");
+    let data = directory.0.join("data");
+    let path =
+        directory.properties(&format!("log.dirs={}\nlisteners=PLAINTEXT://127.0.0.1:0\n", data.display()));
+    let _first = Broker::start(&path);
+    let (code, _, stderr) = output(&["broker", "--config", path.to_str().expect("a text path")]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("does not start"), "{stderr}");
+}
+
+#[test]
+fn after_sigkill_the_directory_is_free_and_the_broker_starts_again() {
+    let directory = Directory::new("sigkill");
+    let data = directory.0.join("data");
+    let path =
+        directory.properties(&format!("log.dirs={}\nlisteners=PLAINTEXT://127.0.0.1:0\n", data.display()));
+    for _ in 0..3 {
+        let mut broker = Broker::start(&path);
+        broker.signal(Signal::KILL);
+        assert_eq!(broker.end().0.signal(), Some(9));
+    }
+}
+
+/// What [`a_panic_is_one_line_in_the_log_and_the_end_of_the_process`] runs in a process of its own.
+#[test]
+#[ignore = "ends the process; run by another test"]
+fn child_panics_in_a_thread() {
+    jangbu::logging::start().expect("no filter is set");
+    jangbu::logging::abort_on_panic();
+    std::thread::Builder::new()
+        .name("doomed".to_owned())
+        .spawn(|| panic!("first line\nsecond line"))
+        .expect("a thread")
+        .join()
+        .ok();
+}
+
+#[test]
+fn a_panic_is_one_line_in_the_log_and_the_end_of_the_process() {
+    let output = Command::new(std::env::current_exe().expect("a path"))
+        .args(["--ignored", "--exact", "child_panics_in_a_thread", "--nocapture"])
+        .env_remove("JANGBU_LOG")
+        .output()
+        .expect("the tests run");
+    assert_eq!(output.status.signal(), Some(6), "the process must abort");
+    let log = String::from_utf8(output.stderr).expect("the log is text");
+    let line = log.lines().find(|line| line.contains("panic; the process ends")).expect("a log line");
+    assert!(line.contains("first line\\nsecond line") && line.contains("doomed"), "{log}");
+}

@@ -1,0 +1,106 @@
+//! The answer: the session's choice of partitions, framed around ranges of files.
+
+use super::{Fetching, Read};
+use crate::api::leader_hint::LeaderHints;
+use crate::env::{Clock, Env, FileSlice};
+use crate::error::ErrorCode;
+use crate::fetch_session::{
+    Answer, Completed, Context, FetchPartition, FetchTopic, NO_SESSION, SessionError,
+};
+use crate::ids::TopicId;
+use crate::partition::Isolation;
+use crate::server::dispatch::{File, Request};
+use crate::server::response::Outgoing;
+use crate::wire::api::NodeEndpoint;
+use crate::wire::api::fetch::{FetchHead, FetchResponseWriter, FetchedPartition, Segment};
+
+/// Answers a request whose session is not what the client takes it for: no partitions, and the error on top.
+pub(super) fn refuse<F>(request: &Request, error: SessionError, outgoing: &mut Outgoing<F>) {
+    let head = FetchHead { error_code: error.code().code(), ..FetchHead::default() };
+    let writer = FetchResponseWriter::new(request.version(), request.header.correlation_id, head, 0);
+    append(writer, &[], outgoing);
+}
+
+impl<E: Env> Fetching<E> {
+    /// Appends the answer.
+    pub(super) fn answer(&self, mut reads: Vec<Read<File<E>>>, outgoing: &mut Outgoing<File<E>>) {
+        let completed = match self.complete(&reads) {
+            Ok(completed) => completed,
+            Err(error) => return refuse(&self.request, error, outgoing),
+        };
+        let is_included = |index: usize| completed.include.as_ref().is_none_or(|include| include[index]);
+        let included: Vec<usize> = (0..reads.len()).filter(|index| is_included(*index)).collect();
+        let runs = || included.chunk_by(|a, b| self.partitions[*a].topic == self.partitions[*b].topic);
+        let head = FetchHead { session_id: completed.session_id, ..FetchHead::default() };
+        let version = self.request.version();
+        let correlation_id = self.request.header.correlation_id;
+        let mut writer = FetchResponseWriter::new(version, correlation_id, head, runs().count());
+        let mut hints = LeaderHints::default();
+        for run in runs() {
+            let (name, topic_id) = match &self.partitions[run[0]].topic {
+                FetchTopic::Name(name) => (&**name, TopicId::ZERO),
+                FetchTopic::Id(topic_id) => ("", *topic_id),
+            };
+            writer.topic(name, topic_id, run.len());
+            for &index in run {
+                let read = &mut reads[index];
+                let slice = read.slice.take();
+                writer.partition(&self.frame(&self.partitions[index], read, &mut hints), slice);
+            }
+        }
+        append(writer, &hints.endpoints(), outgoing);
+    }
+
+    fn complete(&self, reads: &[Read<File<E>>]) -> Result<Completed, SessionError> {
+        if self.context == Context::Sessionless {
+            return Ok(Completed { session_id: NO_SESSION, include: None });
+        }
+        let answers: Vec<Answer> = reads.iter().map(Read::answer).collect();
+        let env = &self.services.env;
+        let (now, random) = (env.clock().now(), env.random_u64());
+        self.services.fetch_sessions().complete(&self.context, (&self.partitions, &answers), now, random)
+    }
+
+    fn frame(
+        &self,
+        asked: &FetchPartition,
+        read: &Read<File<E>>,
+        hints: &mut LeaderHints,
+    ) -> FetchedPartition {
+        FetchedPartition {
+            index: asked.partition,
+            error_code: read.error.code(),
+            high_watermark: read.high_watermark,
+            last_stable_offset: read.last_stable,
+            log_start_offset: read.log_start,
+            // A list, even an empty one, would make read_uncommitted consumers filter (KAFKA-5490).
+            aborted_transactions: (self.isolation == Isolation::ReadCommitted).then(Vec::new),
+            current_leader: read.id.and_then(|id| hints.leader_of(&self.services, id, read.error)),
+            ..FetchedPartition::default()
+        }
+    }
+}
+
+impl<F> Read<F> {
+    fn answer(&self) -> Answer {
+        Answer {
+            high_watermark: self.high_watermark,
+            log_start: self.log_start,
+            has_records: self.slice.is_some(),
+            is_exceptional: self.error != ErrorCode::None,
+        }
+    }
+}
+
+fn append<F>(
+    writer: FetchResponseWriter<FileSlice<F>>,
+    node_endpoints: &[NodeEndpoint],
+    outgoing: &mut Outgoing<F>,
+) {
+    for segment in writer.finish(node_endpoints) {
+        match segment {
+            Segment::Inline(bytes) => outgoing.inline().extend_from_slice(&bytes),
+            Segment::Slice(slice) => outgoing.push_slice(slice),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Overrides of topics: replaced as a whole, or changed key by key (KIP-339).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::command::{ConfigChange, ConfigEdit, ConfigOperation, Rejection, Response};
+use super::{Controller, Decision};
+use crate::metadata::ConfigResource;
+use crate::metadata::records::{ConfigRecord, Record, ResourceType};
+
+type Overrides = BTreeMap<String, String>;
+
+impl Controller {
+    pub(super) fn alter_configs(&self, changes: &[ConfigChange]) -> Decision {
+        let mut records = Vec::new();
+        let mut seen = BTreeSet::new();
+        let twice: BTreeSet<&ConfigResource> = changes
+            .iter()
+            .map(|change| &change.resource)
+            .filter(|resource| !seen.insert(*resource))
+            .collect();
+        let mut results = Vec::with_capacity(changes.len());
+        for change in changes {
+            let result = if twice.contains(&change.resource) {
+                Err(Rejection::InvalidRequest(format!("'{}' is named twice", change.resource.name)))
+            } else {
+                self.alter_config(change).map(|changed| records.extend(changed))
+            };
+            results.push(result);
+        }
+        Decision { records, is_atomic: true, response: Response::ConfigsAltered(results) }
+    }
+
+    fn alter_config(&self, change: &ConfigChange) -> Result<Vec<Record>, Rejection> {
+        let resource = &change.resource;
+        if resource.resource_type != ResourceType::Topic {
+            let text =
+                "the configuration of a broker cannot be altered while it runs: change its file and restart";
+            return Err(Rejection::InvalidRequest(text.to_owned()));
+        }
+        if self.image.topic(&resource.name).is_none() {
+            return Err(Rejection::UnknownTopic(resource.name.clone()));
+        }
+        let before = self.image.overrides(resource);
+        let after = match &change.edit {
+            ConfigEdit::Replace(pairs) => replaced(pairs)?,
+            ConfigEdit::Incremental(operations) => self.edited(before, operations)?,
+        };
+        for (key, value) in after.iter().filter(|(key, value)| before.get(*key) != Some(*value)) {
+            (self.settings.check_config)(key, value).map_err(Rejection::InvalidConfig)?;
+        }
+        Ok(difference(resource, before, &after))
+    }
+
+    fn edited(
+        &self,
+        before: &Overrides,
+        operations: &[(String, ConfigOperation)],
+    ) -> Result<Overrides, Rejection> {
+        let mut after = before.clone();
+        let mut seen = BTreeSet::new();
+        let no_value = |key: &str| Rejection::InvalidRequest(format!("null is no value for {key}"));
+        for (key, operation) in operations {
+            if !seen.insert(key) {
+                return Err(Rejection::InvalidRequest(format!("{key} is named twice")));
+            }
+            match operation {
+                ConfigOperation::Set(value) => {
+                    let value = value.clone().ok_or_else(|| no_value(key))?;
+                    after.insert(key.clone(), value);
+                }
+                ConfigOperation::Delete => {
+                    after.remove(key);
+                }
+                ConfigOperation::Append(value) | ConfigOperation::Subtract(value) => {
+                    let Some(default) = (self.settings.list_default)(key) else {
+                        return Err(Rejection::InvalidConfig(format!("the value of {key} is no list")));
+                    };
+                    let value = value.as_deref().ok_or_else(|| no_value(key))?;
+                    let current = after.get(key).map_or(default, String::as_str);
+                    let adds = matches!(operation, ConfigOperation::Append(_));
+                    after.insert(key.clone(), edited_list(current, value, adds));
+                }
+            }
+        }
+        Ok(after)
+    }
+}
+
+fn replaced(pairs: &[(String, Option<String>)]) -> Result<Overrides, Rejection> {
+    let mut after = Overrides::new();
+    for (key, value) in pairs {
+        if after.contains_key(key) {
+            return Err(Rejection::InvalidRequest(format!("{key} is named twice")));
+        }
+        if let Some(value) = value {
+            after.insert(key.clone(), value.clone());
+        }
+    }
+    Ok(after)
+}
+
+/// A list with elements added that it does not have, or taken out.
+fn edited_list(current: &str, elements: &str, adds: bool) -> String {
+    let split = |text: &str| -> Vec<String> {
+        text.split(',').map(str::trim).filter(|element| !element.is_empty()).map(str::to_owned).collect()
+    };
+    let mut list = split(current);
+    for element in split(elements) {
+        if adds && !list.contains(&element) {
+            list.push(element);
+        } else if !adds {
+            list.retain(|other| *other != element);
+        }
+    }
+    list.join(",")
+}
+
+fn difference(resource: &ConfigResource, before: &Overrides, after: &Overrides) -> Vec<Record> {
+    let record = |name: &String, value: Option<&String>| -> Record {
+        ConfigRecord {
+            resource_type: resource.resource_type,
+            resource_name: resource.name.clone(),
+            name: name.clone(),
+            value: value.cloned(),
+        }
+        .into()
+    };
+    let set = after.iter().filter(|(key, value)| before.get(*key) != Some(*value));
+    let ended = before.keys().filter(|key| !after.contains_key(*key));
+    set.map(|(key, value)| record(key, Some(value))).chain(ended.map(|key| record(key, None))).collect()
+}

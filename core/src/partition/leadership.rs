@@ -1,0 +1,41 @@
+//! Whether this broker may speak for a partition, in the epoch a client believes in (KIP-320).
+
+use crate::ids::LeaderEpoch;
+
+use super::progress::Role;
+
+/// Why it may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LeadershipError {
+    /// Another broker leads, or none: the client asks the metadata again (NOT_LEADER_OR_FOLLOWER).
+    #[error("this broker is not the partition's leader")]
+    NotLeader,
+    /// The client knows an older leader only (FENCED_LEADER_EPOCH).
+    #[error("leader epoch {offered} is over, {current} has begun")]
+    Fenced {
+        /// The client's.
+        offered: LeaderEpoch,
+        /// Ours.
+        current: LeaderEpoch,
+    },
+    /// The client knows a newer leader than this broker does: it tries again (UNKNOWN_LEADER_EPOCH).
+    #[error("leader epoch {offered} is not known here yet, only {current}")]
+    Unknown {
+        /// The client's.
+        offered: LeaderEpoch,
+        /// Ours.
+        current: LeaderEpoch,
+    },
+}
+
+/// The epoch in which this broker leads, if it does and `offered` is that epoch or [`LeaderEpoch::NONE`].
+pub(super) fn check(role: Role, offered: LeaderEpoch) -> Result<LeaderEpoch, LeadershipError> {
+    let Role::Leader(current) = role else { return Err(LeadershipError::NotLeader) };
+    if offered == LeaderEpoch::NONE || offered == current {
+        return Ok(current);
+    }
+    Err(match offered < current {
+        true => LeadershipError::Fenced { offered, current },
+        false => LeadershipError::Unknown { offered, current },
+    })
+}

@@ -1,0 +1,93 @@
+//! W13: leader epochs rise with every leadership (a restart included), every append carries the current one, and the
+//! epochs on the disk are the fold of the log (KIP-101).
+
+use std::collections::BTreeMap;
+
+use jangbu_core::fact::Fact;
+use jangbu_core::ids::TopicPartition;
+
+use super::Check;
+use crate::model::{Ledger, Seen, Written};
+use crate::world::NodeId;
+
+#[derive(Default)]
+pub(super) struct EpochCache {
+    current: BTreeMap<(NodeId, TopicPartition), i32>,
+}
+
+impl EpochCache {
+    fn became_leader(&mut self, node: NodeId, partition: TopicPartition, epoch: i32) -> Result<(), String> {
+        match self.current.insert((node, partition), epoch) {
+            Some(before) if epoch <= before => {
+                Err(format!("{partition} got a leader in epoch {epoch}, after epoch {before}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Check for EpochCache {
+    fn see(&mut self, seen: &Seen<'_>, ledger: &Ledger) -> Result<(), String> {
+        match seen {
+            Seen::Fact { node, fact: Fact::BecameLeader { partition, leader_epoch, start } } => {
+                self.became_leader(*node, *partition, leader_epoch.0)?;
+                match ledger.replica(*node, *partition).map(|replica| replica.log_end) {
+                    Some(end) if end != start.0 => Err(format!(
+                        "epoch {leader_epoch} of {partition} is said to begin at {start}, but the log ends at {end}"
+                    )),
+                    _ => Ok(()),
+                }
+            }
+            Seen::Fact { node, fact: Fact::Appended { partition, leader_epoch, base_offset, .. } } => {
+                match self.current.get(&(*node, *partition)) {
+                    Some(current) if *current != leader_epoch.0 => Err(format!(
+                        "{partition} appended offset {base_offset} in epoch {leader_epoch} while its leader had epoch {current}"
+                    )),
+                    _ => Ok(()),
+                }
+            }
+            Seen::Recovered { fact: Fact::Recovered { partition, clean, log_start, log_end }, scan, .. } => {
+                let Some(file) = &scan.epoch_file else { return Ok(()) };
+                let lines = file
+                    .as_ref()
+                    .map_err(|why| format!("leader-epoch-checkpoint of {partition} is {why}"))?;
+                same_as_log(lines, &scan.batches, (log_start.0, log_end.0), *clean)
+                    .map_err(|why| format!("leader-epoch-checkpoint of {partition}: {why}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The file may know epochs without records, at the end of the log. After a clean stop it knows all others; after an
+/// unclean one the newest may be missing, which recovery adds. A hole is always wrong.
+fn same_as_log(
+    lines: &[(i32, i64)],
+    batches: &[Written],
+    (log_start, log_end): (i64, i64),
+    clean: bool,
+) -> Result<(), String> {
+    if lines.windows(2).any(|pair| pair[0].0 >= pair[1].0 || pair[0].1 >= pair[1].1) {
+        return Err(format!("it does not rise: {lines:?}"));
+    }
+    let mut fold: Vec<(i32, i64)> = Vec::new();
+    for batch in batches.iter().filter(|batch| batch.end > log_start && batch.end <= log_end) {
+        if fold.last().is_none_or(|(epoch, _)| *epoch != batch.epoch) {
+            fold.push((batch.epoch, batch.base.max(log_start)));
+        }
+    }
+    let known: Vec<(i32, i64)> = lines
+        .iter()
+        .filter(|(_, start)| *start < log_end)
+        .map(|(epoch, start)| (*epoch, (*start).max(log_start)))
+        .collect();
+    // Where the log has no records left of an epoch, the file may still name it at the log's start.
+    let known: Vec<(i32, i64)> = known
+        .iter()
+        .enumerate()
+        .filter(|(index, entry)| known.get(index + 1).is_none_or(|next| next.1 != entry.1))
+        .map(|(_, entry)| *entry)
+        .collect();
+    let right = if clean { fold == known } else { fold.starts_with(&known) };
+    if right { Ok(()) } else { Err(format!("it says {lines:?}, the log {fold:?}")) }
+}

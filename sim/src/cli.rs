@@ -1,0 +1,160 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::scenario::{Drawable, seed_range};
+
+const EXAMPLES: &str = "\
+Examples:
+  sim scenarios/fast/process_crash.toml                   the scenario's own seeds
+  sim scenarios/fast/*.toml --seeds 2000 --jobs 2         seeds 1..2000 of each, two at a time
+  sim scenarios/fast/disk_error.toml --seed 17            one seed, as a failure report names it
+  sim --replay target/sim/disk_error-17/plan.toml --pin   the same faults on the same nodes, without the generator
+  sim scenarios/fast/pause.toml --check-determinism 100   every seed twice, traces compared
+  sim scenarios/fast/*.toml --time 10m --format json      as many seeds as ten minutes allow
+  sim bugs --only C2,trust-index                          does the simulator find what these guards prevent?
+
+Exit codes:
+  0  all seeds passed (or the violation that the scenario expects was found)
+  1  an invariant was violated (or the expected violation was not found)
+  2  the command line, a scenario or a plan is wrong
+  3  two runs of one seed differed
+  4  the system did not recover after the faults, or a seed did not end";
+
+/// Runs seeded simulations of the broker and checks that nothing acknowledged is lost.
+#[derive(Debug, Parser)]
+#[command(name = "sim", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// Another command than to run scenarios.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Runs scenarios.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// The other commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Takes guards away one by one and shows that the simulator notices
+    Bugs(BugsArgs),
+    /// Runs the seeds that stdin names; started by `sim` itself
+    #[command(hide = true, name = crate::worker::COMMAND)]
+    Worker,
+}
+
+/// `sim <scenario.toml>...`
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Scenario files
+    #[arg(value_name = "SCENARIO.toml")]
+    pub scenarios: Vec<PathBuf>,
+    /// Runs this seed alone
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    pub seed: Option<u64>,
+    /// Seeds 1..N, or A..B with both ends included [default: the scenario's own]
+    #[arg(long, value_name = "N|A..B", value_parser = seeds)]
+    pub seeds: Option<(u64, u64)>,
+    /// Worker processes [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Runs this share of the seeds twice and compares the traces, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=100))]
+    pub check_determinism: u64,
+    /// Repeats the values and faults of a plan instead of drawing them
+    #[arg(long, value_name = "PLAN.toml", conflicts_with_all = ["seeds", "seed"])]
+    pub replay: Option<PathBuf>,
+    /// With --replay: strikes the nodes that were struck before
+    #[arg(long, requires = "replay")]
+    pub pin: bool,
+    /// Plants a leak of non-determinism, which must end in exit code 3
+    #[arg(long, value_name = "LEAK")]
+    pub plant: Option<String>,
+    /// Switches off a guard, by id or name (see `sim bugs`); may be given several times
+    #[arg(long = "switch", value_name = "NAME")]
+    pub switches: Vec<String>,
+    /// Stops after this time, such as 10m; without --seeds it goes on until then
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub time: Option<Duration>,
+    /// Where plans and traces of failing seeds are written
+    #[arg(long, value_name = "DIR", default_value = "target/sim")]
+    pub out: PathBuf,
+    /// What is printed to stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Fails unless every disk site of the core was struck at least once
+    #[arg(long)]
+    pub require_sites: bool,
+    /// Lists the faults, what they do and what must survive them
+    #[arg(long)]
+    pub list_faults: bool,
+}
+
+/// `sim bugs`
+#[derive(Args, Debug)]
+pub struct BugsArgs {
+    /// Ids or names, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "ID,...")]
+    pub only: Vec<String>,
+    /// Seeds of each of the ranges that begin at 1, 1001 and 2001
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub seeds: u64,
+    /// The scenario
+    #[arg(long, value_name = "SCENARIO.toml", default_value = "scenarios/museum/storage.toml")]
+    pub scenario: PathBuf,
+    /// Worker processes [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// What is printed to stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// What is printed to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object per scenario.
+    Json,
+}
+
+fn seeds(text: &str) -> Result<(u64, u64), String> {
+    match seed_range(text) {
+        Some((count, _)) if !text.contains("..") && count > 0 => Ok((1, count)),
+        Some(range) if text.contains("..") => Ok(range),
+        _ => Err("a number of seeds such as 200, or a range such as 1001..1020".into()),
+    }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    Duration::from_text(text).ok_or_else(|| format!("{} is expected", Duration::EXPECTED))
+}
+
+/// One per core.
+pub fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seeds_are_a_count_or_a_range() {
+        assert_eq!(seeds("20"), Ok((1, 20)));
+        assert_eq!(seeds("1001..1020"), Ok((1001, 1020)));
+        for text in ["", "0", "9..3", "x", "1...3"] {
+            assert!(seeds(text).is_err(), "{text}");
+        }
+    }
+}

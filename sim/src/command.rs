@@ -1,0 +1,154 @@
+//! `sim <scenario.toml>...`: runs scenarios and says how they ended.
+
+use std::path::PathBuf;
+
+use crate::batch::{self, Batch};
+use crate::cli::{Format, RunArgs, default_jobs};
+use crate::fault;
+use crate::outcome::Job;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::report::{Ending, Report};
+use crate::scenario::{self, Scenario, did_you_mean};
+use crate::simulate;
+use crate::world::Leak;
+
+/// Runs what the command line asks for.
+///
+/// # Errors
+/// For a wrong command line, scenario or plan: exit code 2.
+pub fn run(arguments: &RunArgs) -> anyhow::Result<Ending> {
+    if arguments.list_faults {
+        print!("{}", fault_list());
+        return Ok(Ending::Passed);
+    }
+    if let Some(name) = &arguments.plant {
+        let names: Vec<&str> = Leak::ALL.iter().map(|(name, _)| *name).collect();
+        anyhow::ensure!(names.contains(&name.as_str()), "`{name}` is no leak; one of: {}", names.join(", "));
+    }
+    for name in &arguments.switches {
+        find_switch(name)?;
+    }
+    let scenarios = scenarios(arguments)?;
+    let mut batches = Vec::new();
+    for (scenario, replayed_seed) in &scenarios {
+        batches.push((scenario, run_scenario(arguments, scenario, *replayed_seed)?));
+    }
+    report(arguments, &batches)
+}
+
+/// All scenarios are read before the first runs: a mistake in the last must not cost an hour.
+fn scenarios(arguments: &RunArgs) -> anyhow::Result<Vec<(Scenario, Option<u64>)>> {
+    let mut paths = arguments.scenarios.clone();
+    let mut replayed_seed = None;
+    if let Some(file) = &arguments.replay {
+        let plan = Plan::load(file)?;
+        replayed_seed = Some(plan.seed);
+        if paths.is_empty() {
+            paths.push(PathBuf::from(&plan.scenario));
+        }
+        anyhow::ensure!(paths.len() == 1, "a plan belongs to one scenario");
+    }
+    anyhow::ensure!(
+        !paths.is_empty(),
+        "name a scenario, such as scenarios/fast/process_crash.toml (see --help)"
+    );
+    paths.iter().map(|path| Ok((scenario::load(path)?, replayed_seed))).collect()
+}
+
+fn run_scenario(
+    arguments: &RunArgs,
+    scenario: &Scenario,
+    replayed_seed: Option<u64>,
+) -> anyhow::Result<Batch> {
+    let single = replayed_seed.or(arguments.seed);
+    let seeds = match (single, arguments.seeds) {
+        (Some(seed), _) => (seed, seed),
+        (None, Some(range)) => range,
+        (None, None) if arguments.time.is_some() => (1, u64::MAX - 1),
+        (None, None) => scenario.seeds,
+    };
+    let job = Job {
+        scenario: scenario.path.clone(),
+        replay: arguments.replay.clone(),
+        pin: arguments.pin,
+        plant: arguments.plant.clone(),
+        switches: arguments.switches.clone(),
+    };
+    let settings = batch::Settings {
+        seeds,
+        jobs: arguments.jobs.unwrap_or_else(default_jobs),
+        twice_percent: arguments.check_determinism,
+        until: arguments.time,
+        keep: single.is_some(),
+        stop_at: scenario.expect,
+    };
+    let progress = Progress::new(&scenario.name, seeds.1 - seeds.0 + 1);
+    let batch = batch::run(scenario, &job, &settings, &progress);
+    progress.finish();
+    batch
+}
+
+/// The disk sites are looked at over all scenarios together: no single one gets to all of them.
+fn report(arguments: &RunArgs, batches: &[(&Scenario, Batch)]) -> anyhow::Result<Ending> {
+    let unreached = simulate::unstruck_sites(
+        batches
+            .iter()
+            .flat_map(|(_, batch)| batch.verdicts.values())
+            .filter_map(|verdict| verdict.outcome())
+            .flat_map(|outcome| &outcome.sites),
+    );
+    let mut worst = Ending::Passed;
+    for (scenario, batch) in batches {
+        let report = Report {
+            scenario,
+            batch,
+            replay: arguments.replay.as_deref(),
+            switches: &arguments.switches,
+            out: &arguments.out,
+            unreached: unreached.clone(),
+            require_sites: arguments.require_sites,
+        };
+        report.write_files()?;
+        match arguments.format {
+            Format::Text => print!("{}", report.text()),
+            Format::Json => println!("{}", report.json()),
+        }
+        worst = worst.max(report.ending());
+    }
+    Ok(worst)
+}
+
+/// A guard by its id in the bug museum or its name.
+///
+/// # Errors
+/// When there is no such guard, with the one that was probably meant.
+pub fn find_switch(name: &str) -> anyhow::Result<jangbu_core::museum::Switch> {
+    let all = jangbu_core::museum::Switch::ALL;
+    if let Some((_, _, switch)) =
+        all.iter().find(|(id, key, _)| id.eq_ignore_ascii_case(name) || *key == name)
+    {
+        return Ok(*switch);
+    }
+    let keys = all.iter().flat_map(|(id, key, _)| [*id, *key]);
+    match did_you_mean(name, keys.clone()) {
+        Some(meant) => anyhow::bail!("`{name}` is no guard; did you mean `{meant}`?"),
+        None => anyhow::bail!("`{name}` is no guard; known: {}", keys.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn fault_list() -> String {
+    let mut text = String::new();
+    for kind in fault::ALL {
+        text.push_str(&format!("{}\n    must survive: {}\n", kind.name, kind.survives));
+        for parameter in kind.parameters {
+            text.push_str(&format!(
+                "    {:<7} {} [{}]\n",
+                parameter.name,
+                parameter.doc,
+                parameter.default.replace('|', " | ")
+            ));
+        }
+    }
+    text
+}

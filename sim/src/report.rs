@@ -1,0 +1,403 @@
+//! What a batch is told as: a verdict in plain words, or one JSON object.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::batch::{Batch, Verdict, parted};
+use crate::case::Case;
+use crate::outcome::{Outcome, Violated};
+use crate::plan::Plan;
+use crate::scenario::Scenario;
+
+/// How a scenario ended, from the best to the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// All is well.
+    Passed,
+    /// The system did not recover, or a seed did not end.
+    Stuck,
+    /// An invariant was violated, or the expected violation was not found.
+    Violated,
+    /// Two runs of one seed differed.
+    Differed,
+}
+
+impl Ending {
+    /// The exit code of the process.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Passed => 0,
+            Self::Violated => 1,
+            Self::Differed => 3,
+            Self::Stuck => 4,
+        }
+    }
+}
+
+/// Checks whose violation means that nothing went on, rather than that something wrong happened.
+const LIVENESS: [&str; 2] = ["liveness", "event_budget"];
+
+/// Everything about one batch.
+pub struct Report<'a> {
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// What came of its seeds.
+    pub batch: &'a Batch,
+    /// Whether a plan was repeated, and from where.
+    pub replay: Option<&'a Path>,
+    /// Guards that were off.
+    pub switches: &'a [String],
+    /// Where the plans of failing seeds were written.
+    pub out: &'a Path,
+    /// Disk sites of the core that nothing struck, when that was asked for.
+    pub unreached: Vec<String>,
+    /// Whether a site that nothing struck fails the batch.
+    pub require_sites: bool,
+}
+
+/// The JSON object of a batch.
+#[derive(Serialize)]
+struct Summary {
+    scenario: String,
+    revision: String,
+    seeds: usize,
+    passed: usize,
+    failed: usize,
+    verdict: &'static str,
+    violations: Vec<Violation>,
+    trace_hash: String,
+    simulated_seconds: f64,
+    cpu_seconds: f64,
+    events: u64,
+    acked_batches: u64,
+    seeds_that_count: usize,
+    double_runs: u64,
+    faults: BTreeMap<String, u64>,
+    faults_skipped: u64,
+    reached: BTreeMap<String, u64>,
+    sites: BTreeMap<String, Site>,
+    unreached: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Violation {
+    seed: u64,
+    check: String,
+    message: String,
+    at: String,
+    replay: String,
+}
+
+#[derive(Default, Serialize)]
+struct Site {
+    calls: u64,
+    struck: u64,
+}
+
+impl Report<'_> {
+    /// How the batch ended.
+    pub fn ending(&self) -> Ending {
+        let ending = |verdict: &Verdict| match verdict {
+            Verdict::Passed(_) => Ending::Passed,
+            Verdict::Violated(outcome) => match &outcome.violation {
+                Some(violation) if Some(violation.check.as_str()) == self.scenario.expect => Ending::Passed,
+                Some(violation) if LIVENESS.contains(&violation.check.as_str()) => Ending::Stuck,
+                _ => Ending::Violated,
+            },
+            Verdict::Differed { .. } => Ending::Differed,
+            Verdict::TooLong => Ending::Stuck,
+            Verdict::Died(_) => Ending::Violated,
+        };
+        let worst = self.batch.verdicts.values().map(ending).max().unwrap_or(Ending::Passed);
+        let missing = (self.scenario.expect.is_some() && self.expected_seed().is_none())
+            || (self.require_sites && !self.unreached.is_empty());
+        if missing { worst.max(Ending::Violated) } else { worst }
+    }
+
+    /// The first seed that found what the scenario expects.
+    fn expected_seed(&self) -> Option<(u64, &Violated)> {
+        self.batch.verdicts.iter().find_map(|(seed, verdict)| match verdict {
+            Verdict::Violated(outcome) => {
+                let violation = outcome.violation.as_ref()?;
+                (Some(violation.check.as_str()) == self.scenario.expect).then_some((*seed, violation))
+            }
+            _ => None,
+        })
+    }
+
+    fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        self.batch.verdicts.values().filter_map(Verdict::outcome)
+    }
+
+    fn sum(&self, of: impl Fn(&Outcome) -> u64) -> u64 {
+        self.outcomes().map(of).sum()
+    }
+
+    fn sum_by_name(&self, of: impl Fn(&Outcome) -> &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
+        for (name, count) in self.outcomes().flat_map(of) {
+            *sums.entry(name.clone()).or_default() += count;
+        }
+        sums
+    }
+
+    /// The hashes of all seeds, folded in their order.
+    pub fn trace_hash(&self) -> u64 {
+        self.outcomes().fold(0, |hash, outcome| {
+            (hash.rotate_left(5) ^ outcome.trace_hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        })
+    }
+
+    /// The JSON object.
+    pub fn json(&self) -> String {
+        let mut sites: BTreeMap<String, Site> = BTreeMap::new();
+        for (name, (calls, struck)) in self.outcomes().flat_map(|outcome| &outcome.sites) {
+            let site = sites.entry(name.clone()).or_default();
+            site.calls += calls;
+            site.struck += struck;
+        }
+        let passed = self.batch.verdicts.values().filter(|verdict| verdict.passed()).count();
+        let summary = Summary {
+            scenario: self.scenario.path.to_string_lossy().into_owned(),
+            revision: revision(),
+            seeds: self.batch.verdicts.len(),
+            passed,
+            failed: self.batch.verdicts.len() - passed,
+            verdict: match self.ending() {
+                Ending::Passed => "passed",
+                Ending::Stuck => "stuck",
+                Ending::Violated => "violated",
+                Ending::Differed => "differed",
+            },
+            violations: self.violations(),
+            trace_hash: format!("{:016x}", self.trace_hash()),
+            simulated_seconds: self.sum(|outcome| outcome.simulated_ns) as f64 / 1e9,
+            cpu_seconds: self.sum(|outcome| outcome.cpu_ns) as f64 / 1e9,
+            events: self.sum(|outcome| outcome.events),
+            acked_batches: self.sum(|outcome| outcome.acked_batches),
+            seeds_that_count: self
+                .outcomes()
+                .filter(|outcome| outcome.acked_batches >= self.scenario.budget.acked_batches_min)
+                .count(),
+            double_runs: self.batch.double_runs,
+            faults: self.sum_by_name(|outcome| &outcome.faults),
+            faults_skipped: self.sum(|outcome| outcome.skipped),
+            reached: self.sum_by_name(|outcome| &outcome.marks),
+            sites,
+            unreached: self.unreached.clone(),
+        };
+        serde_json::to_string(&summary).expect("a summary is plain data")
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        for (&seed, verdict) in &self.batch.verdicts {
+            let (check, message, at_ns) = match verdict {
+                Verdict::Passed(_) => continue,
+                Verdict::Violated(outcome) => match &outcome.violation {
+                    Some(violation) => (violation.check.clone(), violation.message.clone(), violation.at_ns),
+                    None => continue,
+                },
+                Verdict::Differed { first, second } => {
+                    ("determinism".to_owned(), difference(first, second), first.simulated_ns)
+                }
+                Verdict::TooLong => ("wall_limit".to_owned(), self.too_long(), 0),
+                Verdict::Died(how) => ("process".to_owned(), format!("the process ended: {how}"), 0),
+            };
+            let at = format!("{:.6}s", at_ns as f64 / 1e9);
+            violations.push(Violation { seed, check, message, at, replay: self.command(seed) });
+        }
+        violations
+    }
+
+    fn too_long(&self) -> String {
+        format!("the seed did not end within {:?} of real time and was killed", self.scenario.budget.wall)
+    }
+
+    fn command(&self, seed: u64) -> String {
+        let switches: String = self.switches.iter().map(|name| format!(" --switch {name}")).collect();
+        match self.replay {
+            Some(plan) => format!("cargo run -p sim -- --replay {}{switches}", plan.display()),
+            None => format!("cargo run -p sim -- {} --seed {seed}{switches}", self.scenario.path.display()),
+        }
+    }
+
+    /// The verdict for people.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let verdicts = &self.batch.verdicts;
+        let passed = verdicts.values().filter(|verdict| verdict.passed()).count();
+        let name = &self.scenario.name;
+        let faults = self.sum_by_name(|outcome| &outcome.faults);
+        let total: u64 = faults.values().sum();
+        let list: Vec<String> = faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let _ = match (self.ending(), self.expected_seed()) {
+            (Ending::Passed, Some((seed, violation))) => writeln!(
+                text,
+                "PASS  {name}: found what it expects, a violation of {}, in seed {seed} ({} seeds run)\n      {}",
+                violation.check,
+                verdicts.len(),
+                violation.message
+            ),
+            (Ending::Passed, None) => writeln!(
+                text,
+                "PASS  {name}: {passed} of {} seeds; no promise was broken and the system recovered every time",
+                verdicts.len()
+            ),
+            (_, None) if self.scenario.expect.is_some() && passed == verdicts.len() => writeln!(
+                text,
+                "FAIL  {name}: the expected violation of {} was found in none of {passed} seeds",
+                self.scenario.expect.unwrap_or_default()
+            ),
+            _ => {
+                writeln!(text, "FAIL  {name}: {} of {} seeds failed", verdicts.len() - passed, verdicts.len())
+            }
+        };
+        let _ = writeln!(
+            text,
+            "      {total} faults ({}); {} acknowledged batches; {:.0} simulated seconds in {:.1} CPU seconds; {} double runs; trace {:016x}",
+            list.join(", "),
+            self.sum(|outcome| outcome.acked_batches),
+            self.sum(|outcome| outcome.simulated_ns) as f64 / 1e9,
+            self.sum(|outcome| outcome.cpu_ns) as f64 / 1e9,
+            self.batch.double_runs,
+            self.trace_hash()
+        );
+        if self.require_sites && !self.unreached.is_empty() {
+            let _ = writeln!(text, "      disk sites that nothing struck: {}", self.unreached.join(", "));
+        }
+        self.failures(&mut text);
+        text
+    }
+
+    /// The first failing seed on at most one screen; the others in a line each.
+    fn failures(&self, text: &mut String) {
+        let failing = self.batch.verdicts.iter().filter(|(_, verdict)| match verdict {
+            Verdict::Passed(_) => false,
+            Verdict::Violated(outcome) => {
+                outcome.violation.as_ref().map(|violation| violation.check.as_str()) != self.scenario.expect
+            }
+            _ => true,
+        });
+        for (index, (&seed, verdict)) in failing.enumerate() {
+            let what = match verdict {
+                Verdict::Passed(_) => continue,
+                Verdict::Violated(outcome) => {
+                    outcome.violation.as_ref().map_or_else(String::new, |violation| {
+                        let node = violation.node.map_or_else(String::new, |node| format!(" on node {node}"));
+                        format!(
+                            "{} at {:.6}s{node}: {}",
+                            violation.check,
+                            violation.at_ns as f64 / 1e9,
+                            violation.message
+                        )
+                    })
+                }
+                Verdict::Differed { first, second } => difference(first, second),
+                Verdict::TooLong => self.too_long(),
+                Verdict::Died(how) => format!("the seed's process ended: {how}"),
+            };
+            let _ = writeln!(text, "\nseed {seed}: {what}");
+            if index == 0 {
+                self.first_failure(seed, verdict, text);
+            }
+        }
+        if self.batch.gave_up {
+            let _ = writeln!(text, "\n(no more seeds were run after so many failures)");
+        }
+    }
+
+    fn first_failure(&self, seed: u64, verdict: &Verdict, text: &mut String) {
+        if let Verdict::Violated(outcome) = verdict {
+            let _ = writeln!(
+                text,
+                "confirmed in a process of its own, with the same trace {:016x}",
+                outcome.trace_hash
+            );
+        }
+        let plan = match self.plan_of(seed, verdict) {
+            Ok(plan) => plan,
+            Err(error) => {
+                let _ = writeln!(text, "(its plan cannot be shown: {error})");
+                return;
+            }
+        };
+        if !plan.drawn.is_empty() {
+            let drawn: Vec<String> =
+                plan.drawn.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let _ = writeln!(text, "drawn: {}", drawn.join("; "));
+        }
+        let _ = writeln!(text, "fault plan:");
+        for line in plan.summary() {
+            let _ = writeln!(text, "  {line}");
+        }
+        let file = plan_file(self.out, self.scenario, seed);
+        let switches: String = self.switches.iter().map(|name| format!(" --switch {name}")).collect();
+        let _ = writeln!(text, "again:   {}", self.command(seed));
+        let _ = writeln!(text, "edited:  cargo run -p sim -- --replay {}{switches}", file.display());
+        let _ = writeln!(text, "pinned:  cargo run -p sim -- --replay {} --pin{switches}", file.display());
+    }
+
+    /// The plan of a seed, with the brokers that its targets turned out to be.
+    fn plan_of(&self, seed: u64, verdict: &Verdict) -> anyhow::Result<Plan> {
+        let recorded = self.replay.map(Plan::load).transpose()?;
+        let (_, mut plan) = Case::draw(self.scenario, seed, recorded.as_ref());
+        if let Some(outcome) = verdict.outcome() {
+            for (entry, resolved) in plan.entries.iter_mut().zip(&outcome.resolved) {
+                entry.resolved = *resolved;
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Writes the plan of each failing seed, and its last events when they were kept.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write_files(&self) -> anyhow::Result<()> {
+        for (&seed, verdict) in self.batch.verdicts.iter().filter(|(_, verdict)| !verdict.passed()) {
+            let file = plan_file(self.out, self.scenario, seed);
+            let dir = file.parent().expect("a plan lies in a directory");
+            std::fs::create_dir_all(dir)?;
+            std::fs::write(&file, self.plan_of(seed, verdict)?.to_toml())?;
+            let mut lines = String::new();
+            for event in verdict.outcome().map(|outcome| outcome.kept.as_slice()).unwrap_or_default() {
+                lines.push_str(&serde_json::to_string(event)?);
+                lines.push('\n');
+            }
+            if !lines.is_empty() {
+                std::fs::write(dir.join("trace.jsonl"), lines)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn difference(first: &Outcome, second: &Outcome) -> String {
+    let window = parted(first, second);
+    format!(
+        "two runs of the seed differ: traces {:016x} and {:016x}, {} and {} events; they part within events {} to {}",
+        first.trace_hash, second.trace_hash, first.events, second.events, window.start, window.end
+    )
+}
+
+/// Where the plan of a failing seed is written.
+pub fn plan_file(out: &Path, scenario: &Scenario, seed: u64) -> PathBuf {
+    out.join(format!("{}-{seed}", scenario.name)).join("plan.toml")
+}
+
+/// The commit that is checked out, with a mark when files were changed since.
+pub fn revision() -> String {
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git").args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    match (git(&["rev-parse", "--short=12", "HEAD"]), git(&["status", "--porcelain"])) {
+        (Some(commit), Some(changes)) if changes.is_empty() => commit,
+        (Some(commit), _) => format!("{commit}-changed"),
+        _ => "unknown".to_owned(),
+    }
+}
