@@ -155,7 +155,7 @@ pub async fn handle<E: Env>(
     let handled = match request.header.api_key {
         ApiKey::Produce => return api::produce::handle(services, request, outgoing).await,
         ApiKey::Fetch => return api::fetch::handle(services, request, outgoing).await,
-        ApiKey::ApiVersions => api::api_versions::handle(&request, outgoing.inline()),
+        ApiKey::ApiVersions => api::api_versions::handle(services, &request, outgoing.inline()),
         // The rest is rare; boxed, so that its states do not enlarge every connection.
         _ => Box::pin(api::handle_rare(services, &request, outgoing.inline())).await,
     };

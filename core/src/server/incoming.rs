@@ -93,10 +93,15 @@ impl<R: StreamReader> Incoming<R> {
         match wait {
             Wait::Bytes => {
                 self.make_room();
-                match self.reader.read(&mut self.buffer).await? {
-                    0 => Err(io::ErrorKind::UnexpectedEof.into()),
-                    bytes => Ok(bytes),
+                let bytes = self.reader.read(&mut self.buffer).await?;
+                if bytes == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
                 }
+                if self.buffer.len() == self.buffer.capacity() {
+                    // More was there than fitted: many small frames deserve a larger buffer too.
+                    self.read_bytes = self.read_bytes.max((self.read_bytes * 2).min(UNCHARGED_MAX));
+                }
+                Ok(bytes)
             }
             Wait::Memory => {
                 if let Some(charging) = &mut self.charging {

@@ -348,3 +348,27 @@ fn a_session_does_not_change_between_names_and_ids() {
         assert_eq!(response.error_code, code(ErrorCode::FetchSessionTopicIdError));
     });
 }
+
+/// KIP-951: with FENCED_LEADER_EPOCH the answer says who leads and where, so that no metadata need be asked for.
+#[test]
+fn a_client_with_the_epoch_of_before_a_restart_is_told_the_new_one() {
+    let env = Wired::new(1 << 20);
+    env.node.block_on(async {
+        let node = node::start(&env, configured(&[])).await;
+        let client = Client::connect(&env, node.server().port()).await;
+        let mut scene = Scene { env: &env, node, client };
+        scene.create("t", 1, &[]).await;
+        let id = scene.node.image().topic("t").expect("there").id;
+        scene.node.node.run(async {}).await.expect("a healthy node stops");
+
+        let node = node::start(&env, configured(&[])).await;
+        let mut client = Client::connect(&env, node.server().port()).await;
+        let mut request = request(18, "", id, &[(0, 0)]);
+        request.topics[0].partitions[0].current_leader_epoch = 0;
+        let response = client.call(&request, 18).await;
+        let told = partitions(&response)[0];
+        assert_eq!(told.error_code, code(ErrorCode::FencedLeaderEpoch));
+        assert_eq!((told.current_leader.leader_id, told.current_leader.leader_epoch), (1, 1));
+        assert_eq!((response.node_endpoints[0].node_id, response.node_endpoints[0].port), (1, 9092));
+    });
+}

@@ -175,3 +175,58 @@ fn a_hundred_thousand_topics_in_one_request_are_answered() {
         assert_eq!(response.topics.len(), 100_000);
     });
 }
+
+/// A batch of one record whose payload is compressed bytes of our choice, with a right CRC.
+fn compressed(codec: Codec, payload: &[u8]) -> Bytes {
+    let mut bytes = batch(&["v"])[..61].to_vec();
+    bytes.extend_from_slice(payload);
+    let len = i32::try_from(bytes.len() - 12).expect("small");
+    bytes[8..12].copy_from_slice(&len.to_be_bytes());
+    bytes[21..23].copy_from_slice(&(codec as i16).to_be_bytes());
+    let crc = crate::record::batch::crc32c(&bytes[crate::record::batch::CRC_START..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    bytes.into()
+}
+
+/// Items 21 and 22: a payload that lies. It is stored as it came, since the broker decodes no records on the way in;
+/// a lookup by time decodes it under a limit of 16 MiB and answers all the same.
+#[test]
+fn compressed_bombs_and_garbage_are_stored_and_survived() {
+    use crate::record::compression::compress;
+    let zeros = vec![0; 64 << 20];
+    let codecs = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+    let mut payloads: Vec<(Codec, Vec<u8>)> = Vec::new();
+    for codec in codecs {
+        let bomb = compress(codec, &zeros[..if codec == Codec::Snappy { 8 << 20 } else { zeros.len() }]);
+        payloads.push((codec, bomb[..bomb.len() / 2].to_vec()));
+        payloads.push((codec, b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f garbage".to_vec()));
+        payloads.push((codec, bomb.to_vec()));
+    }
+    with_broker(&[], async |scene| {
+        scene.create("t", 1, &[]).await;
+        for (codec, payload) in payloads {
+            produce::append(scene, "t", compressed(codec, &payload)).await;
+        }
+        for timestamp in [0, 500, 1000, -3] {
+            let response = scene.call(&offsets::at("t", 0, timestamp), 11).await;
+            assert_eq!(response.topics[0].partitions[0].error_code, 0);
+        }
+        let fetch = fetch::request(12, "t", crate::ids::TopicId::ZERO, &[(0, 0)]);
+        assert_eq!(scene.call(&fetch, 12).await.responses[0].partitions[0].high_watermark, 12);
+    });
+}
+
+/// Item 22 (KIP-110): a client of Produce 6 could not read what it wrote.
+#[test]
+fn zstd_needs_produce_7() {
+    with_broker(&[], async |scene| {
+        scene.create("t", 1, &[]).await;
+        let records = compressed(Codec::Zstd, b"whatever");
+        for (version, error) in [(6, ErrorCode::UnsupportedCompressionType), (7, ErrorCode::None)] {
+            let topic_id = crate::ids::TopicId::ZERO;
+            let request = produce::request(version, "t", topic_id, -1, &[(0, Some(records.clone()))]);
+            let response = scene.call(&request, version).await;
+            assert_eq!(response.responses[0].partition_responses[0].error_code, code(error));
+        }
+    });
+}

@@ -188,3 +188,18 @@ fn a_topic_that_is_not_there_is_described_by_its_error() {
         assert_eq!(codes, [0, code(ErrorCode::UnknownTopicOrPartition)]);
     });
 }
+
+/// KIP-584: the level of metadata.version, by which tools name the broker's version.
+#[test]
+fn the_clusters_features_are_told() {
+    use crate::metadata::records::METADATA_VERSION;
+    with_broker(&[], async |scene| {
+        let mut request = crate::wire::messages::ApiVersionsRequest::default();
+        request.client_software_name = "test".into();
+        request.client_software_version = "1".into();
+        let response = scene.call(&request, 4).await;
+        let told = &response.finalized_features[0];
+        assert_eq!((told.name.as_str(), told.max_version_level), ("metadata.version", METADATA_VERSION));
+        assert!(response.finalized_features_epoch >= 0);
+    });
+}

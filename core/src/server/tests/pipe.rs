@@ -20,13 +20,14 @@ struct Pipe {
     capacity: usize,
     ended: bool,
     broken: bool,
-    wakers: Vec<Waker>,
+    /// Of the reader and of the writer; one each, or a poll would leave a waker behind every time.
+    wakers: [Option<Waker>; 2],
     writes: usize,
 }
 
 impl Pipe {
     fn wake(&mut self) {
-        self.wakers.drain(..).for_each(Waker::wake);
+        self.wakers.iter_mut().filter_map(Option::take).for_each(Waker::wake);
     }
 }
 
@@ -57,7 +58,7 @@ impl StreamReader for Reader {
                 if pipe.ended {
                     return Poll::Ready(Ok(0));
                 }
-                pipe.wakers.push(context.waker().clone());
+                pipe.wakers[0] = Some(context.waker().clone());
                 return Poll::Pending;
             }
             let spare = into.capacity() - into.len();
@@ -98,7 +99,7 @@ impl<F: File> StreamWriter for Writer<F> {
             if bytes.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            pipe.wakers.push(context.waker().clone());
+            pipe.wakers[1] = Some(context.waker().clone());
             Poll::Pending
         })
         .await
