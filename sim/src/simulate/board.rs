@@ -7,6 +7,7 @@ use jangbu_core::ids::TopicId;
 use crate::case::Case;
 use crate::check::Checks;
 use crate::model::{ClientEvent, Seen, Slot};
+use crate::trace::Kind;
 use crate::world::{NodeId, World, lock};
 
 /// What clients are to do.
@@ -83,6 +84,8 @@ impl Board {
 
     /// Tells what a client did or learnt.
     pub fn tell(&self, world: &World, event: &ClientEvent) {
+        let (first, second) = event.words();
+        world.note(Kind::Note, first, second, || format!("{event:?}"));
         self.see(world, None, &Seen::Client(event));
     }
 
