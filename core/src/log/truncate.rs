@@ -64,8 +64,8 @@ impl<D: Disk> Log<D> {
         let Cut { log_end, kept, position } = self.find_cut(offset)?;
         let removed = self.segments[kept..].to_vec();
         removed.iter().for_each(|segment| segment.mark_removed());
-        if log_end < self.log_start {
-            // Their names may be needed again.
+        if kept == 0 {
+            // They would be taken for the log's beginning, and their names may be needed again.
             self.remove_doomed(|_, _| true)?;
         }
         let file = create_segment(&self.directory, log_end)?;

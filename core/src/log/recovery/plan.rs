@@ -99,6 +99,7 @@ impl Plan {
                 _ => plan.orphans.push((kind, offset)),
             }
         }
+        plan.drop_obsolete();
         plan.use_start_of_epochs(context)?;
         plan.drop_obsolete();
         plan.verify_from = plan.first_to_verify(context);
@@ -111,16 +112,17 @@ impl Plan {
         let log_start = self.log_start;
         let next_bases = self.found.iter().skip(1);
         let obsolete = next_bases.take_while(|next| next.base_offset <= log_start).count();
-        self.obsolete = self.found.drain(..obsolete).collect();
+        self.obsolete.extend(self.found.drain(..obsolete));
     }
 
     fn first_to_verify<D: Disk>(&self, context: &Context<D>) -> usize {
         if context.clean {
             return self.found.len();
         }
+        // A segment that ends just there may have been sealed after the flush: then its indexes were not in it.
         let flushed = context.checkpointed.recovery_point;
         let next_bases = self.found.iter().skip(1);
-        next_bases.take_while(|next| next.base_offset <= flushed).count()
+        next_bases.take_while(|next| next.base_offset < flushed).count()
     }
 
     /// Looks at the next segment that is to be trusted. Returns whether there may be another.

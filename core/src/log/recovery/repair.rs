@@ -103,6 +103,7 @@ impl Repair {
         let lost = (self.log_end_found < expected).then_some(Lost { log_end: self.log_end_found, expected });
         let verified = self.assembly.segments.iter().any(|segment| segment.verified);
         let trusted = context.clean && !verified && lost.is_none();
+        let flushed = self.flushed(context);
         let mut log = self.open_log(context, trusted)?;
         let log_end = log.log_end();
         let begins = log.segments[0].base_offset;
@@ -116,8 +117,7 @@ impl Repair {
         log.snapshots = std::mem::take(&mut self.snapshots);
         log.durability.flushed = match trusted {
             true => log_end,
-            // Never more than was really flushed, whatever is in the page cache (KAFKA-10101).
-            false => checkpointed.recovery_point.clamp(begins.min(log_end), log_end),
+            false => flushed.clamp(begins.min(log_end), log_end),
         };
         if log_end < self.assembly.snapshot {
             // Batches that the snapshot knows were damaged although they had been flushed.
@@ -125,6 +125,18 @@ impl Repair {
         }
         log.publish();
         Ok(Recovered { log, clean: trusted, cut_bytes: self.cut_bytes, lost })
+    }
+
+    /// Never more than was really flushed, whatever is in the page cache (KAFKA-10101); less where an index below was
+    /// made again.
+    fn flushed<D: Disk>(&self, context: &Context<D>) -> Offset {
+        let recovery_point = context.checkpointed.recovery_point;
+        let rebuilt = self
+            .assembly
+            .segments
+            .iter()
+            .find(|segment| segment.verified && segment.contents.end_offset < recovery_point);
+        rebuilt.map_or(recovery_point, |segment| segment.contents.base_offset)
     }
 
     fn open_log<D: Disk>(&mut self, context: &Context<D>, trusted: bool) -> Result<Log<D>, LogError> {

@@ -87,6 +87,7 @@ struct World {
     /// What happens when the armed crash strikes.
     armed: Option<Option<PowerLoss>>,
     producers_whole: bool,
+    producers_known: bool,
 }
 
 fn next_of(batches: &[Batch]) -> Option<Offset> {
@@ -115,6 +116,7 @@ impl World {
             start_max: Offset::ZERO,
             armed: None,
             producers_whole: true,
+            producers_known: true,
         };
         world.flush().expect("an empty disk");
         world
@@ -203,7 +205,6 @@ impl World {
         let truncated = self.log.truncate_to(target, NOW).map_err(drop)?;
         assert_eq!(truncated.log_end, cut.max(Offset(start)));
         self.written = truncated.log_end;
-        self.promised = promised.min(truncated.log_end);
         if truncated.below_flushed {
             self.checkpoint()?;
         }
@@ -286,6 +287,8 @@ impl World {
         assert!(end >= promised, "the log ends at {end} but {promised} was promised");
         let found = read_all(&self.log.view(), start, 700);
         let batches = self.explain(&found, start, end, power);
+        // Where nothing can be read, nobody can tell which of several histories the producers are from.
+        self.producers_known &= start != end;
         // What recovery repaired is no more durable than a cut.
         self.earlier.push(std::mem::replace(&mut self.batches, batches));
         self.written = end;
@@ -372,8 +375,8 @@ impl World {
     /// After a loss of power that took the snapshots, what only removed segments knew of producers is gone.
     fn check_producers(&mut self, whole: &Producers) {
         let producers = self.log.producers();
-        if producers == whole {
-            self.producers_whole = true;
+        if producers == whole || !self.producers_known {
+            self.producers_whole = producers == whole;
             return;
         }
         let first = self.log.segments[0].base_offset;
