@@ -95,7 +95,9 @@ impl<F: File> StreamWriter for Writer<F> {
             let count = bytes.len().min(pipe.capacity - pipe.bytes.len());
             pipe.bytes.extend_from_slice(&bytes[..count]);
             bytes.advance(count);
-            pipe.wake();
+            if count > 0 {
+                pipe.wake(); // and not for nothing: the writer itself may be among those who wait
+            }
             if bytes.is_empty() {
                 return Poll::Ready(Ok(()));
             }
