@@ -77,7 +77,9 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
     candidates
         .into_iter()
         .map(|candidate| (edit_distance(&word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= (1 + candidate.len() / 4).min(word.len().saturating_sub(1)))
+        .filter(|(distance, candidate)| {
+            *distance <= (1 + candidate.len() / 4).min(word.len().saturating_sub(1))
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

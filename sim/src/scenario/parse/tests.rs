@@ -52,7 +52,12 @@ fn a_sound_scenario_is_read() {
 #[test]
 fn unknown_keys_are_pointed_at() {
     refuses("mean_every", "mean_evry", "20:1", &["unknown key `mean_evry`", "did you mean `mean_every`?"]);
-    refuses("brokers = 1", "brokers = 1\nracks = 2", "7:1", &["unknown key `racks` in [cluster]", "known here:"]);
+    refuses(
+        "brokers = 1",
+        "brokers = 1\nracks = 2",
+        "7:1",
+        &["unknown key `racks` in [cluster]", "known here:"],
+    );
     refuses("duration", "durations", "3:1", &["did you mean `duration`?"]);
     refuses("[[fault]]", "[[faults]]", "18:3", &["did you mean `fault`?"]);
     refuses("name =", "nmae =", "10:1", &["did you mean `name`?"]);
