@@ -10,6 +10,7 @@
 
 mod session;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test that finds an error where it expects none has failed
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -26,7 +26,7 @@ const PIECE_BYTES: u64 = 1024 * 1024;
 /// How much is copied at a time: as much as a core's own cache holds beside the socket's buffers.
 const COPY_BYTES: usize = 256 * 1024;
 /// How far apart the pages lie that are asked for. The kernel caches a log in large runs, not page by page.
-const SAMPLE_BYTES: u64 = 128 * 1024;
+const SAMPLE_BYTES: u64 = 256 * 1024;
 
 /// Sends a slice in the cheapest way.
 pub(super) async fn send(stream: &TcpStream, slice: &FileSlice<TokioFile>, more: bool) -> io::Result<()> {

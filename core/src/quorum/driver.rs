@@ -107,7 +107,12 @@ impl<E: Env> Driver<E> {
     /// The first failure of the metadata directory, after which nothing is tried again.
     pub async fn run(mut self) -> Result<Checkpointed, QuorumError> {
         let result = self.work().await;
-        if let Err(QuorumError::Disk(error)) = &result {
+        if let Err(
+            QuorumError::Disk(error)
+            | QuorumError::Append(AppendError::Disk(error))
+            | QuorumError::Log(LogError::Disk(error)),
+        ) = &result
+        {
             self.log_dir.fail(error);
         }
         result

@@ -67,10 +67,9 @@ impl Patience {
             return Err(Closed::Idle);
         }
         let (looked, bytes) = self.last_look;
-        if holds && budget.is_exhausted() {
-            if now.saturating_since(looked) >= STALLED_MAX && self.bytes - bytes < STALLED_BYTES {
-                return Err(Closed::Stalled);
-            }
+        let hardly_moves = now.saturating_since(looked) >= STALLED_MAX && self.bytes - bytes < STALLED_BYTES;
+        if holds && hardly_moves && budget.is_exhausted() {
+            return Err(Closed::Stalled);
         }
         self.last_look = (now, self.bytes);
         Ok(())

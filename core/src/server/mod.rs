@@ -12,9 +12,9 @@ pub mod line;
 pub mod memory;
 pub mod response;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test that finds an error where it expects none has failed
 pub(crate) mod tests;
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -89,15 +89,6 @@ struct Open {
 }
 
 impl<E: Env> Server<E> {
-    /// Listens on `host:port` (port 0 takes a free one) and serves until it is stopped or dropped.
-    ///
-    /// # Errors
-    /// Those of listening: the address is taken, or not ours.
-    pub async fn start(services: Arc<Services<E>>, settings: Settings, address: &str) -> io::Result<Self> {
-        let listener = services.env.net().listen(address).await?;
-        Ok(Self::serve(services, settings, listener))
-    }
-
     /// Serves whoever connects to `listener`, those included who have connected already, until it is stopped or
     /// dropped.
     pub fn serve(

@@ -12,7 +12,7 @@ async fn survives(scene: &mut Scene<'_>, key: ApiKey, version: i16, body: &[u8])
     // Half-closed, so that a produce with acks=0 does not leave this test waiting.
     hostile.end().await;
     let _ = hostile.receive().await;
-    let response = scene.call(&message!(ApiVersionsRequest {}), 0).await;
+    let response = scene.call(&ApiVersionsRequest::default(), 0).await;
     assert_eq!(response.error_code, 0);
 }
 
