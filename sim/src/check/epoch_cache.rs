@@ -46,7 +46,16 @@ impl Check for EpochCache {
                     _ => Ok(()),
                 }
             }
-            Seen::Recovered { fact: Fact::Recovered { partition, clean, log_start, log_end }, scan, .. } => {
+            Seen::Recovered {
+                node,
+                fact: Fact::Recovered { partition, clean, log_start, log_end },
+                scan,
+            } => {
+                // The metadata log's own epoch is as durable as its first record: nobody learns of it before that is.
+                if *partition == TopicPartition::METADATA {
+                    let last = scan.batches.last().map_or(-1, |batch| batch.epoch);
+                    self.current.insert((*node, *partition), last);
+                }
                 let Some(file) = &scan.epoch_file else { return Ok(()) };
                 let lines = file
                     .as_ref()
@@ -60,7 +69,7 @@ impl Check for EpochCache {
 }
 
 /// The file may know epochs without records, at the end of the log. After a clean stop it knows all others; after an
-/// unclean one the newest may be missing, which recovery adds. A hole is always wrong.
+/// unclean one the newest may be missing or lost with their records, which recovery mends. A hole is always wrong.
 fn same_as_log(
     lines: &[(i32, i64)],
     batches: &[Written],
@@ -88,6 +97,26 @@ fn same_as_log(
         .filter(|(index, entry)| known.get(index + 1).is_none_or(|next| next.1 != entry.1))
         .map(|(_, entry)| *entry)
         .collect();
-    let right = if clean { fold == known } else { fold.starts_with(&known) };
+    let right = if clean { fold == known } else { agrees_so_far(&fold, &known) };
     if right { Ok(()) } else { Err(format!("it says {lines:?}, the log {fold:?}")) }
+}
+
+/// Whether two lists of epochs are the same up to some point and have nothing in common behind it.
+fn agrees_so_far(fold: &[(i32, i64)], known: &[(i32, i64)]) -> bool {
+    let same = fold.iter().zip(known).take_while(|(left, right)| left == right).count();
+    known.iter().skip(same).all(|entry| !fold.contains(entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hole_is_told_from_a_file_that_lags_behind() {
+        let fold = [(0, 0), (3, 100), (5, 300)];
+        assert!(agrees_so_far(&fold, &[(0, 0), (3, 100)]), "the newest is not there yet");
+        assert!(agrees_so_far(&fold, &[(0, 0), (3, 100), (4, 300)]), "the newest was lost with its records");
+        assert!(!agrees_so_far(&fold, &[(0, 0), (5, 300)]), "one in the middle is missing");
+        assert!(!agrees_so_far(&fold, &[(3, 100), (5, 300)]), "the first is missing");
+    }
 }

@@ -80,6 +80,8 @@ pub enum ClientEvent {
         count: u64,
         /// The offset of the first record, unless acks=0 left it unknown.
         base_offset: Option<i64>,
+        /// How many losses of power there had been when the batch was sent.
+        era: u64,
     },
     /// The producer knows that a batch was never appended.
     Refused {
@@ -113,6 +115,8 @@ pub enum ClientEvent {
         offset: i64,
         /// What.
         value: u64,
+        /// How many losses of power there had been when it was asked for.
+        era: u64,
     },
     /// A reader was told that its position is out of range, and goes on elsewhere.
     Moved {
@@ -152,7 +156,7 @@ impl ClientEvent {
             }
             Self::Refused { producer, slot, first, .. } => (place(4, *producer, slot), *first),
             Self::Unknown { producer, slot, first, .. } => (place(5, *producer, slot), *first),
-            Self::Read { reader, slot, offset, value } => {
+            Self::Read { reader, slot, offset, value, .. } => {
                 (place(6, *reader, slot), *value ^ (*offset as u64).rotate_left(40))
             }
             Self::Moved { reader, slot, from, to } => {

@@ -89,6 +89,11 @@ impl Board {
         self.see(world, None, &Seen::Client(event));
     }
 
+    /// How many losses of power there have been: what is asked for now belongs to this era.
+    pub fn era(&self) -> u64 {
+        lock(&self.state).checks.ledger().era()
+    }
+
     /// What clients are to do now.
     pub fn phase(&self) -> Phase {
         lock(&self.state).phase
