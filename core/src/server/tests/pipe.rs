@@ -152,10 +152,13 @@ struct Waiting<F> {
     waker: Option<Waker>,
 }
 
+/// Who listens at each port.
+type Ports<F> = BTreeMap<u16, Arc<Mutex<Waiting<F>>>>;
+
 /// Listeners by port.
 pub(crate) struct Wires<F> {
     capacity: usize,
-    ports: Arc<Mutex<BTreeMap<u16, Arc<Mutex<Waiting<F>>>>>>,
+    ports: Arc<Mutex<Ports<F>>>,
 }
 
 impl<F> Clone for Wires<F> {
@@ -173,7 +176,7 @@ impl<F> Wires<F> {
 pub(crate) struct Ear<F> {
     port: u16,
     waiting: Arc<Mutex<Waiting<F>>>,
-    ports: Arc<Mutex<BTreeMap<u16, Arc<Mutex<Waiting<F>>>>>>,
+    ports: Arc<Mutex<Ports<F>>>,
 }
 
 impl<F> Drop for Ear<F> {
