@@ -166,7 +166,7 @@ pub struct BrokerRegistrationChangeRecord {
     pub fenced: Option<bool>,
     /// Whether it began its controlled shutdown.
     pub begins_controlled_shutdown: bool,
-    /// Its log directories that work, if they changed.
+    /// Its log directories that work, if they changed; never an empty list.
     pub log_dirs: Option<Vec<Uuid>>,
 }
 
@@ -217,7 +217,7 @@ impl Body for BrokerRegistrationChangeRecord {
                         other => return Err(CodecError::Value(other.into())),
                     };
                 }
-                2 if version >= 2 => record.log_dirs = Some(field.uuids()?),
+                2 if version >= 2 => record.log_dirs = Some(field.uuids()?).filter(|dirs| !dirs.is_empty()),
                 _ => {}
             }
             Ok(())
