@@ -95,7 +95,10 @@ impl<F: File> StreamWriter for Writer<F> {
             let count = bytes.len().min(pipe.capacity - pipe.bytes.len());
             pipe.bytes.extend_from_slice(&bytes[..count]);
             bytes.advance(count);
-            pipe.wake();
+            if count > 0 {
+                // Otherwise a writer that waits would wake itself for ever.
+                pipe.wake();
+            }
             if bytes.is_empty() {
                 return Poll::Ready(Ok(()));
             }
