@@ -35,7 +35,8 @@ pub struct Broker {
 
 impl Broker {
     /// Starts a broker that bounds what it keeps: who writes more than the warm working set of the page cache
-    /// measures the hypervisor instead.
+    /// measures the hypervisor instead. What goes is decided by bytes alone, since the batches' timestamps are
+    /// fixed and old.
     ///
     /// # Errors
     /// When it does not listen within 10 seconds.
@@ -47,7 +48,7 @@ impl Broker {
         let properties = directory.join("server.properties");
         let data = directory.join("data");
         let text = format!(
-            "log.dirs={}\nlisteners=PLAINTEXT://{address}\nlog.segment.bytes=67108864\nlog.retention.bytes=134217728\nlog.retention.check.interval.ms=250\nlog.preallocate=true\n",
+            "log.dirs={}\nlisteners=PLAINTEXT://{address}\nlog.segment.bytes=16777216\nlog.retention.bytes=33554432\nlog.retention.ms=-1\nlog.retention.check.interval.ms=20\nlog.preallocate=true\n",
             data.display()
         );
         std::fs::write(&properties, text)?;

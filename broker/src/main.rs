@@ -22,7 +22,7 @@ fn broker(args: &BrokerArgs) -> ExitCode {
     let config = match config {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", with_causes(&error));
             return ExitCode::from(USAGE);
         }
     };
@@ -30,8 +30,20 @@ fn broker(args: &BrokerArgs) -> ExitCode {
     match serve::serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", with_causes(&error));
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// The error and its causes. Many errors name their cause themselves: what has been said is not said again.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| {
+        let cause = cause.to_string();
+        match said.as_str() {
+            "" => cause,
+            said if said.contains(&cause) => said.to_owned(),
+            said => format!("{said}: {cause}"),
+        }
+    })
 }

@@ -172,6 +172,20 @@ fn a_second_broker_on_the_same_directory_is_refused() {
 }
 
 #[test]
+fn a_taken_port_ends_with_1_and_is_said_once() {
+    let directory = Directory::new("taken-port");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound");
+    let data = directory.0.join("data");
+    let path =
+        directory.properties(&format!("log.dirs={}\nlisteners=PLAINTEXT://{address}\n", data.display()));
+    let (code, _, stderr) = output(&["broker", "--config", path.to_str().expect("a text path")]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
+    assert_eq!(stderr.matches("Address already in use").count(), 1, "{stderr}");
+}
+
+#[test]
 fn after_sigkill_the_directory_is_free_and_the_broker_starts_again() {
     let directory = Directory::new("sigkill");
     let data = directory.0.join("data");

@@ -59,7 +59,7 @@ impl Switches {
 /// Which guards are off: none, in a build for production.
 #[cfg(not(feature = "museum"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Switches;
+pub struct Switches(());
 
 #[cfg(not(feature = "museum"))]
 impl Switches {

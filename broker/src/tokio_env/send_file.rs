@@ -26,7 +26,7 @@ const PIECE_BYTES: u64 = 1024 * 1024;
 /// How much is copied at a time: as much as a core's own cache holds beside the socket's buffers.
 const COPY_BYTES: usize = 256 * 1024;
 /// How far apart the pages lie that are asked for. The kernel caches a log in large runs, not page by page.
-const SAMPLE_BYTES: u64 = 128 * 1024;
+const SAMPLE_BYTES: u64 = 256 * 1024;
 
 /// Sends a slice in the cheapest way.
 pub(super) async fn send(stream: &TcpStream, slice: &FileSlice<TokioFile>, more: bool) -> io::Result<()> {
@@ -131,4 +131,80 @@ async fn warm(file: &Arc<std::fs::File>, from: u64, end: u64) -> io::Result<()> 
         Ok(())
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::AsFd;
+    use std::path::PathBuf;
+
+    use rustix::fs::{Advice, fadvise};
+
+    use super::*;
+
+    /// A file of 3,000,000 bytes without a name, in a directory that exists.
+    fn file() -> (Vec<u8>, Arc<std::fs::File>) {
+        let path: PathBuf =
+            std::env::temp_dir().join(format!("jangbu-send-file-{:?}", std::thread::current().id()));
+        let content: Vec<u8> =
+            (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        std::fs::write(&path, &content).expect("the directory is writable");
+        let file = std::fs::File::open(&path).expect("it was written");
+        std::fs::remove_file(&path).expect("it is there");
+        (content, Arc::new(file))
+    }
+
+    /// Throws the file out of memory, where the file system keeps it anywhere else.
+    fn make_cold(file: &std::fs::File) {
+        file.sync_all().expect("a sync");
+        fadvise(file.as_fd(), 0, None, Advice::DontNeed).expect("advice");
+    }
+
+    #[test]
+    fn warming_makes_a_range_resident() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("threads");
+        let (_, file) = file();
+        assert!(
+            is_resident(&file, 0, 3_000_000).expect("it can be asked"),
+            "what was just written is in memory"
+        );
+        make_cold(&file);
+        runtime.block_on(warm(&file, 0, 3_000_000)).expect("it can be read");
+        assert!(is_resident(&file, 0, 3_000_000).expect("it can be asked"));
+        runtime
+            .block_on(warm(&file, 2_999_000, 4_000_000))
+            .expect("a range beyond the end is not this one's error");
+    }
+
+    #[test]
+    fn cold_slices_arrive_whole_by_either_way() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+        for by_sendfile in [true, false] {
+            for (position, len) in [(0, 3_000_000), (12_345, 1_100_000), (2_000_000, 999), (7, 16_384)] {
+                let (content, file) = file();
+                make_cold(&file);
+                let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+                let address = listener.local_addr().expect("it is bound");
+                let receiver = std::thread::spawn(move || {
+                    let mut received = Vec::new();
+                    listener.accept().expect("a connection").0.read_to_end(&mut received).expect("no reset");
+                    received
+                });
+                let slice = FileSlice { file: TokioFile(file), position, len };
+                runtime.block_on(async {
+                    let stream = TcpStream::connect(address).await.expect("it listens");
+                    let sent = if by_sendfile {
+                        send(&stream, &slice, false).await
+                    } else {
+                        copy(&stream, &slice, false).await
+                    };
+                    sent.expect("the slice is in the file");
+                });
+                let received = receiver.join().expect("no panic");
+                let from = position as usize;
+                assert!(received == content[from..from + len as usize], "{position} {len} {by_sendfile}");
+            }
+        }
+    }
 }

@@ -269,6 +269,8 @@ impl<E: Env> Client<E> {
     ) -> Result<(ProducerId, ProducerEpoch), AdminError> {
         let deadline = deadline.min(self.deadline());
         let mut request = InitProducerIdRequest::default();
+        // The default of this field is the empty name, which is no name a broker takes.
+        request.transactional_id = None;
         request.transaction_timeout_ms = i32::MAX;
         let response = self.any_connection(deadline).await?.call(&request, deadline).await?;
         check(response.error_code, None)?;

@@ -85,7 +85,7 @@ pub struct Config {
     pub default_replication_factor: i16,
     /// `socket.request.max.bytes`.
     pub request_bytes_max: usize,
-    /// `queued.max.request.bytes`; `None` for the broker's own choice.
+    /// `queued.max.request.bytes`; `None` for the server's own choice.
     pub queued_request_bytes_max: Option<u64>,
     /// `connections.max.idle.ms`; `None` for never.
     pub connections_max_idle: Option<Duration>,
@@ -103,8 +103,8 @@ pub struct Config {
     pub start_checkpoint_interval: Duration,
     /// `producer.id.expiration.ms`.
     pub producer_expiration: Duration,
-    /// `producer.id.expiration.check.interval.ms`.
-    pub producer_expiration_check_interval: Duration,
+    /// `replica.high.watermark.checkpoint.interval.ms`.
+    pub high_watermark_checkpoint_interval: Duration,
     /// `metadata.log.max.record.bytes.between.snapshots`.
     pub metadata_bytes_between_snapshots: u64,
     /// `metadata.log.segment.bytes`.
@@ -188,8 +188,8 @@ impl Config {
             checkpoint_interval: values.duration_ms("log.flush.offset.checkpoint.interval.ms"),
             start_checkpoint_interval: values.duration_ms("log.flush.start.offset.checkpoint.interval.ms"),
             producer_expiration: values.duration_ms("producer.id.expiration.ms"),
-            producer_expiration_check_interval: values
-                .duration_ms("producer.id.expiration.check.interval.ms"),
+            high_watermark_checkpoint_interval: values
+                .duration_ms("replica.high.watermark.checkpoint.interval.ms"),
             metadata_bytes_between_snapshots: values.long("metadata.log.max.record.bytes.between.snapshots")
                 as u64,
             metadata_segment_bytes: values.int("metadata.log.segment.bytes") as u32,

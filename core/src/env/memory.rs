@@ -20,7 +20,8 @@ pub enum PowerLoss {
     Nothing,
     /// Of each file and directory the first few, the last of them torn.
     Prefix,
-    /// Any of them, in sectors of 512 bytes; lengths may survive without bytes, which are zeros or garbage then.
+    /// Of each file any of them, in sectors of 512 bytes; lengths may survive without bytes, which are zeros or
+    /// garbage then. Of each directory the first few: file systems journal names in order.
     Subset,
 }
 
@@ -201,15 +202,11 @@ impl State {
             let pending = std::mem::take(&mut self.dirs.get_mut(&dir).expect("listed").pending);
             let keep = match mode {
                 PowerLoss::Everything => 0,
-                PowerLoss::Nothing | PowerLoss::Subset => pending.len(),
-                PowerLoss::Prefix => self.draw(pending.len() + 1),
+                PowerLoss::Nothing => pending.len(),
+                PowerLoss::Prefix | PowerLoss::Subset => self.draw(pending.len() + 1),
             };
-            for change in &pending[..keep] {
-                if mode != PowerLoss::Subset || self.draw(2) == 0 {
-                    apply_names(&mut self.dirs.get_mut(&dir).expect("listed").durable, change);
-                }
-            }
             let names = self.dirs.get_mut(&dir).expect("listed");
+            pending[..keep].iter().for_each(|change| apply_names(&mut names.durable, change));
             names.visible = names.durable.clone();
         }
         // A renamed directory whose new name was lost comes back empty under its old one.

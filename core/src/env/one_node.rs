@@ -176,17 +176,38 @@ impl Clock for World {
     }
 
     async fn sleep_until(&self, deadline: Instant) {
-        std::future::poll_fn(|context| {
-            let mut world = self.lock();
-            if world.now >= deadline.0 {
-                return Poll::Ready(());
-            }
+        let mut timer = Timer { world: self, key: None };
+        std::future::poll_fn(|context| timer.poll(deadline, context.waker())).await;
+    }
+}
+
+/// One sleeper's place among the timers, which it leaves when it has slept or is dropped: a task that sleeps again and
+/// again would otherwise be woken for all the times before.
+struct Timer<'a> {
+    world: &'a World,
+    key: Option<(u64, u64)>,
+}
+
+impl Timer<'_> {
+    fn poll(&mut self, deadline: Instant, waker: &Waker) -> Poll<()> {
+        let mut world = self.world.lock();
+        if world.now >= deadline.0 {
+            return Poll::Ready(());
+        }
+        let key = *self.key.get_or_insert_with(|| {
             world.sequence += 1;
-            let key = (deadline.0, world.sequence);
-            world.timers.insert(key, context.waker().clone());
-            Poll::Pending
-        })
-        .await;
+            (deadline.0, world.sequence)
+        });
+        world.timers.insert(key, waker.clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Timer<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.world.lock().timers.remove(&key);
+        }
     }
 }
 

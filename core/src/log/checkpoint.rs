@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::IoSlice;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::error::{DiskError, OnDisk};
 use super::file::{read_file, remove_if_there};
@@ -32,7 +32,7 @@ pub async fn replace<D: Disk>(
     bytes: &[u8],
     switches: Switches,
 ) -> Result<(), DiskError> {
-    let temporary = temporary_of(path);
+    let temporary = file_name::temporary_of(path);
     remove_if_there(disk, sites::CHECKPOINT_REMOVE, &temporary)?;
     let file = disk.create(sites::CHECKPOINT_CREATE, &temporary).on(sites::CHECKPOINT_CREATE, &temporary)?;
     file.write_at(sites::CHECKPOINT_WRITE, &[IoSlice::new(bytes)], 0)
@@ -48,12 +48,6 @@ pub async fn replace<D: Disk>(
         synced.on(sites::CHECKPOINT_SYNC_DIRECTORY, parent)?;
     }
     Ok(())
-}
-
-fn temporary_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(file_name::TEMPORARY);
-    name.into()
 }
 
 /// Reads a checkpoint's bytes; `None` when there is none.

@@ -93,10 +93,11 @@ fn removes_marker_before_loading(switches: Switches) -> bool {
     !switches.off(Switch::MarkerDeleteLate)
 }
 
-/// C4: one failed call takes the directory offline. C5 plants a failure of the index that was survived.
+/// C4: one failed call takes the directory offline. (C5 plants a failure of the index that was survived.)
 fn goes_offline(switches: Switches, error: &DiskError) -> bool {
-    let index = [sites::INDEX_OPEN, sites::INDEX_CREATE, sites::INDEX_WRITE].contains(&error.site);
-    !switches.off(Switch::IgnoreIoError) && !(index && switches.off(Switch::LogEndAfterIndex))
+    let is_index = [sites::INDEX_OPEN, sites::INDEX_CREATE, sites::INDEX_WRITE].contains(&error.site);
+    let survives_index = is_index && switches.off(Switch::LogEndAfterIndex);
+    !(survives_index || switches.off(Switch::IgnoreIoError))
 }
 
 impl<D: Disk> LogDir<D> {
@@ -105,7 +106,7 @@ impl<D: Disk> LogDir<D> {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(disk: D, path: PathBuf, switches: Switches) -> Result<Opened<D>, OpenError> {
-        create_with_parents(&disk, &path)?;
+        create_with_parents(&disk, &path).await?;
         sync_name(&disk, &path).await?;
         let lock = match disk.lock(sites::DIR_LOCK, &path) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(OpenError::InUse(path)),
@@ -135,7 +136,9 @@ impl<D: Disk> LogDir<D> {
         })
     }
 
-    /// To be called when all logs are loaded.
+    /// To be called when all logs are loaded and [`LogDir::write_recovery_points`] has written what they say now,
+    /// before anything is appended: a recovery may have lowered a recovery point, and even one that looks right may
+    /// be a replacement whose durability a crash prevented, while the next recovery does not verify what lies below.
     ///
     /// # Errors
     /// When a disk call fails.
@@ -299,18 +302,23 @@ impl<D: Disk> LogDir<D> {
     }
 }
 
-fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
-    match disk.create_dir(sites::DIR_CREATE, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => match path.parent() {
-            Some(parent) if parent != Path::new("") => {
-                create_with_parents(disk, parent)?;
-                disk.create_dir(sites::DIR_CREATE, path).on(sites::DIR_CREATE, path)
+/// Creates a directory with those above it that are missing, durably.
+async fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
+    let mut missing = vec![path];
+    while let Some(path) = missing.pop() {
+        let parent = path.parent().filter(|parent| *parent != Path::new(""));
+        match (disk.create_dir(sites::DIR_CREATE, path), parent) {
+            (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => {}
+            (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
+                missing.extend([path, parent]);
             }
-            _ => Err(DiskError::new(sites::DIR_CREATE, path, error)),
-        },
-        created => created.on(sites::DIR_CREATE, path),
+            (Ok(()), Some(parent)) => {
+                disk.sync_dir(sites::DIR_SYNC, parent).await.on(sites::DIR_SYNC, parent)?;
+            }
+            (created, _) => created.on(sites::DIR_CREATE, path)?,
+        }
     }
+    Ok(())
 }
 
 /// Makes the directory's own name durable, and those of its ancestors: whatever is promised for a file in it hangs on

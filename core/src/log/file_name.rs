@@ -23,8 +23,13 @@ pub(super) enum Kind {
 
 pub(super) const EPOCHS: &str = "leader-epoch-checkpoint";
 const METADATA: &str = "partition.metadata";
-/// What a checkpoint is called until it is whole.
-pub(super) const TEMPORARY: &str = ".tmp";
+
+/// What a file is called until it takes its name.
+pub(super) fn temporary_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    name.into()
+}
 
 impl Kind {
     const ALL: [Self; 4] = [Self::Log, Self::OffsetIndex, Self::TimeIndex, Self::Snapshot];

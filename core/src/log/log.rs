@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use super::contents::Contents;
 use super::error::{DiskError, LogError, OnDisk};
+use super::retention::Doomed;
 use super::segment::{Directory, Segment, Written};
 use super::view::View;
 use super::{Settings, roll, sites};
@@ -29,6 +30,8 @@ pub struct Log<D: Disk> {
     pub(super) durability: Durability,
     /// Offsets of the producer snapshots on disk, rising.
     pub(super) snapshots: Vec<Offset>,
+    /// Segments that retention took out and whose files wait to be removed, oldest first.
+    pub(super) doomed: Vec<Doomed<D>>,
     /// A write failed: see [`Settings::stops_at_io_error`].
     pub(super) failed: bool,
 }
@@ -124,6 +127,7 @@ impl<D: Disk> Log<D> {
             view,
             durability,
             snapshots: Vec::new(),
+            doomed: Vec::new(),
             failed: false,
         }
     }

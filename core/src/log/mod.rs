@@ -17,6 +17,7 @@ mod file;
 mod file_name;
 mod flush;
 mod index;
+#[allow(clippy::module_inception)] // `log::Log` lives where one looks for it
 mod log;
 pub mod meta_properties;
 pub mod recovery;
@@ -82,7 +83,7 @@ impl Default for Settings {
             retention_bytes: -1,
             preallocate: false,
             timestamp_type: TimestampType::CreateTime,
-            switches: Switches::default(),
+            switches: Default::default(),
         }
     }
 }

@@ -43,6 +43,9 @@ pub struct Checkpointed {
 }
 
 /// A log that was brought back.
+///
+/// Before anything is appended, [`LogDir::finish_loading`](super::dir::LogDir::finish_loading) writes the recovery
+/// points anew.
 pub struct Recovered<D: Disk> {
     /// The log.
     pub log: Log<D>,
@@ -101,6 +104,7 @@ struct Assembly {
     snapshot: Offset,
 }
 
+#[allow(clippy::large_enum_variant)] // there is one per recovery
 enum Phase<D: Disk> {
     List,
     Trust(Plan),

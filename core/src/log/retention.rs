@@ -1,7 +1,7 @@
 use super::error::{DiskError, LogError};
 use super::file::remove_if_there;
 use super::file_name::Kind;
-use super::log::Log;
+use super::log::{Durability, Log};
 use super::segment::Segment;
 use super::sites;
 use crate::env::Disk;
@@ -16,6 +16,21 @@ pub struct Retained {
     pub segments_removed: usize,
     /// Where the log begins now.
     pub log_start: Offset,
+}
+
+/// A segment that has left the log, but whose files are still there.
+pub(super) struct Doomed<D: Disk> {
+    segment: Arc<Segment<D>>,
+    /// The changes that must be durable first: the new start is in the epoch checkpoint, the segments behind it in
+    /// the directory.
+    names: u64,
+    epochs: u64,
+}
+
+impl<D: Disk> Doomed<D> {
+    fn is_safe(&self, durability: &Durability) -> bool {
+        durability.names.synced >= self.names && durability.epochs.synced >= self.epochs
+    }
 }
 
 impl<D: Disk> Log<D> {
@@ -38,8 +53,10 @@ impl<D: Disk> Log<D> {
         true
     }
 
-    /// Removes the oldest segments as long as they are below the log's start, too old, or too much; only whole ones
-    /// below the high watermark. Closes what reads have left open.
+    /// Takes the oldest segments out of the log as long as they are below its start, too old, or too much; only
+    /// whole ones below the high watermark. Their files go in a later round, when a flush has made the new start
+    /// durable: a loss of power in between must not bring back some of them without the others. Closes what reads
+    /// have left open.
     ///
     /// # Errors
     /// When a disk call fails; then the log takes no more writes.
@@ -48,22 +65,34 @@ impl<D: Disk> Log<D> {
         now: Timestamp,
         high_watermark: Offset,
     ) -> Result<Retained, LogError> {
+        self.remove_doomed(Doomed::is_safe)?;
         let due = self.segments_due(now, high_watermark);
         if due == self.segments.len() {
             self.roll(now)?;
         }
         let due = due.min(self.segments.len() - 1);
-        let removed: Vec<Arc<Segment<D>>> = self.segments.drain(..due).collect();
+        let doomed: Vec<Arc<Segment<D>>> = self.segments.drain(..due).collect();
         if due > 0 && !self.advance_log_start(self.segments[0].base_offset) {
             self.publish();
         }
-        // Oldest first, so that a crash in between leaves a log without a gap.
-        for segment in &removed {
-            let gone = self.remove_with_snapshot(segment);
-            self.failed(gone)?;
-        }
+        let (names, epochs) = (self.durability.names.changed, self.durability.epochs.changed);
+        self.doomed.extend(doomed.into_iter().map(|segment| Doomed { segment, names, epochs }));
         self.view.close_idle();
         Ok(Retained { segments_removed: due, log_start: self.log_start })
+    }
+
+    /// Removes files of segments that have left the log. Oldest first, so that a crash in between leaves a log
+    /// without a gap.
+    pub(super) fn remove_doomed(
+        &mut self,
+        is_due: impl Fn(&Doomed<D>, &Durability) -> bool,
+    ) -> Result<(), DiskError> {
+        while self.doomed.first().is_some_and(|doomed| is_due(doomed, &self.durability)) {
+            let Doomed { segment, .. } = self.doomed.remove(0);
+            let gone = self.remove_with_snapshot(&segment);
+            self.failed(gone)?;
+        }
+        Ok(())
     }
 
     fn remove_with_snapshot(&mut self, segment: &Arc<Segment<D>>) -> Result<(), DiskError> {

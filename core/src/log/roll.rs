@@ -1,9 +1,10 @@
 use std::io::{ErrorKind, IoSlice};
+use std::path::Path;
 
 use super::contents::Contents;
 use super::error::{DiskError, LogError, OnDisk};
 use super::file::remove_if_there;
-use super::file_name::Kind;
+use super::file_name::{self, Kind};
 use super::log::{Active, Log};
 use super::segment::{Directory, Segment, Written};
 use super::sites;
@@ -12,8 +13,8 @@ use crate::ids::Offset;
 use crate::record::batch::BatchHeader;
 use crate::time::Timestamp;
 
-/// Creates the file of a new segment. What an earlier life left under its names, of a segment that was cut away,
-/// makes room; who reads it goes on with the old file.
+/// Creates the file of a new segment. It takes the place of one that was cut away, at once and whole; who reads
+/// that goes on with the old file.
 pub(super) fn create_segment<D: Disk>(
     directory: &Directory<D>,
     base_offset: Offset,
@@ -24,12 +25,17 @@ pub(super) fn create_segment<D: Disk>(
     }
     let path = Kind::Log.path(&directory.path, base_offset);
     match disk.create(sites::SEGMENT_CREATE, &path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            disk.remove_file(sites::SEGMENT_REPLACE, &path).on(sites::SEGMENT_REPLACE, &path)?;
-            disk.create(sites::SEGMENT_CREATE, &path).on(sites::SEGMENT_CREATE, &path)
-        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => replace_segment(disk, &path),
         created => created.on(sites::SEGMENT_CREATE, &path),
     }
+}
+
+fn replace_segment<D: Disk>(disk: &D, path: &Path) -> Result<D::File, DiskError> {
+    let temporary = file_name::temporary_of(path);
+    remove_if_there(disk, sites::SEGMENT_REPLACE, &temporary)?;
+    let file = disk.create(sites::SEGMENT_CREATE, &temporary).on(sites::SEGMENT_CREATE, &temporary)?;
+    disk.rename(sites::SEGMENT_REPLACE, &temporary, path).on(sites::SEGMENT_REPLACE, path)?;
+    Ok(file)
 }
 
 impl<D: Disk> Log<D> {

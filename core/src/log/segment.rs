@@ -240,6 +240,9 @@ impl<D: Disk> Segment<D> {
 
     /// The file and how much of it counts.
     pub(super) fn extent(&self) -> Result<Extent<D::File>, ReadError> {
+        if self.state().removed {
+            return Err(ReadError::CutMeanwhile);
+        }
         self.open_extent().map_err(|error| self.read_error(error))
     }
 
@@ -360,6 +363,9 @@ impl<D: Disk> Segment<D> {
     fn floor_offset(&self, holds: impl Fn(&OffsetEntry) -> bool) -> Result<Option<OffsetEntry>, ReadError> {
         let floor = {
             let mut state = self.state();
+            if state.removed {
+                return Err(ReadError::CutMeanwhile);
+            }
             if !state.sealed {
                 return Ok(floor_in_memory(&state.contents.offsets, holds));
             }
@@ -372,6 +378,9 @@ impl<D: Disk> Segment<D> {
     fn floor_time(&self, holds: impl Fn(&TimeEntry) -> bool) -> Result<Option<TimeEntry>, ReadError> {
         let floor = {
             let mut state = self.state();
+            if state.removed {
+                return Err(ReadError::CutMeanwhile);
+            }
             if !state.sealed {
                 return Ok(floor_in_memory(&state.contents.times, holds));
             }

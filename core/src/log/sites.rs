@@ -98,6 +98,8 @@ sites! {
     RECOVERY_OPEN = "log.recovery.open";
     /// A segment is read to be recovered.
     RECOVERY_READ = "log.recovery.read";
+    /// What was read and may not be on the disk is written again.
+    RECOVERY_REWRITE = "log.recovery.rewrite";
     /// A torn tail is cut off.
     RECOVERY_CUT = "log.recovery.cut";
     /// A file that does not belong to the log any more is removed.

@@ -13,7 +13,11 @@ use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use crate::record::batch::{Batch, CRC_START, crc32c};
 use crate::time::Timestamp;
 
+mod dir;
+mod golden;
 mod model;
+#[cfg(feature = "museum")]
+mod museum;
 
 pub(super) const EPOCH: LeaderEpoch = LeaderEpoch(0);
 pub(super) const NOW: Timestamp = Timestamp(1_000_000);

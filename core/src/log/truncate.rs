@@ -26,6 +26,16 @@ pub struct Truncated {
     pub below_flushed: bool,
 }
 
+/// Where a log is cut.
+struct Cut {
+    /// The log's new end.
+    log_end: Offset,
+    /// How many segments stay.
+    kept: usize,
+    /// Where the last of them is cut, if it is.
+    position: Option<u64>,
+}
+
 impl<D: Disk> Log<D> {
     /// Cuts the log's end to `offset`. Later appends go to a new file, so that bytes which were handed to a reader
     /// are never overwritten. A cut below the log's start empties the log, which then begins at `offset`.
@@ -48,20 +58,33 @@ impl<D: Disk> Log<D> {
         Ok(Truncated { log_end: self.log_end, below_flushed })
     }
 
+    /// The new segment comes first: a crash in between leaves a log that it ends, whatever else is still there.
     fn cut(&mut self, offset: Offset, now: Timestamp) -> Result<(), LogError> {
         self.active_segment().write_buffered()?;
-        let mut kept = self.segments.clone();
-        let removed = kept.split_off(kept.partition_point(|segment| segment.base_offset < offset));
-        // Newest first, so that a crash in between leaves a shorter log without a gap.
-        for segment in removed.iter().rev() {
+        let Cut { log_end, kept, position } = self.find_cut(offset)?;
+        let removed = self.segments[kept..].to_vec();
+        removed.iter().for_each(|segment| segment.mark_removed());
+        if kept == 0 {
+            // They would be taken for the log's beginning, and their names may be needed again.
+            self.remove_doomed(|_, _| true)?;
+        }
+        let file = create_segment(&self.directory, log_end)?;
+        // Towards the new segment from both sides, so that a crash in between leaves no gap where it matters.
+        let newer = removed.iter().rev().filter(|segment| segment.base_offset > log_end);
+        let older = removed.iter().filter(|segment| segment.base_offset < log_end);
+        for segment in newer.chain(older) {
             self.remove_segment(segment, sites::TRUNCATE_REMOVE, sites::TRUNCATE_REMOVE)?;
         }
-        let log_end = match kept.last().cloned() {
-            Some(last) => self.cut_last(&mut kept, &last, offset)?,
-            None => offset,
-        };
-        let file = create_segment(&self.directory, log_end)?;
-        self.segments = kept;
+        if let Some(last) = kept.checked_sub(1) {
+            let last = self.segments[last].clone();
+            match position {
+                Some(position) => last.cut(position, log_end)?,
+                None => last.seal()?,
+            }
+            self.note_unsynced(last.base_offset);
+        }
+        self.segments.truncate(kept);
+        self.durability.unsynced.retain(|base| *base < log_end);
         self.log_end = log_end;
         self.log_start = self.log_start.min(log_end);
         self.cut_epochs(log_end);
@@ -69,32 +92,26 @@ impl<D: Disk> Log<D> {
         self.restore_producers()
     }
 
-    /// Cuts or just seals the last segment that begins before the cut; returns the log's new end.
-    fn cut_last(
-        &mut self,
-        kept: &mut Vec<Arc<Segment<D>>>,
-        last: &Arc<Segment<D>>,
-        offset: Offset,
-    ) -> Result<Offset, LogError> {
-        let extent = last.extent()?;
+    /// Where to cut so that no batch at or behind `offset` stays. The log's start may lie inside a batch: then the
+    /// log is empty rather than to begin again before it. An empty log keeps no files of what was before it.
+    fn find_cut(&self, offset: Offset) -> Result<Cut, LogError> {
+        let kept = self.segments.partition_point(|segment| segment.base_offset < offset);
+        let Some(last) = kept.checked_sub(1).filter(|_| offset > self.log_start) else {
+            return Ok(Cut { log_end: offset, kept: 0, position: None });
+        };
+        let segment = &self.segments[last];
+        let extent = segment.extent()?;
         let located = match extent.end_offset > offset {
-            true => last.locate(&extent, offset)?,
+            true => segment.locate(&extent, offset)?,
             false => None,
         };
-        let Some(located) = located else {
-            last.seal()?;
-            self.note_unsynced(last.base_offset);
-            return Ok(offset);
-        };
+        let Some(located) = located else { return Ok(Cut { log_end: offset, kept, position: None }) };
         let log_end = located.header.base_offset.min(offset);
-        if located.position == 0 {
-            kept.pop();
-            self.remove_segment(last, sites::TRUNCATE_REMOVE, sites::TRUNCATE_REMOVE)?;
-        } else {
-            last.cut(located.position, log_end)?;
-            self.note_unsynced(last.base_offset);
-        }
-        Ok(log_end)
+        Ok(match located.position {
+            _ if log_end <= self.log_start => Cut { log_end: self.log_start, kept: 0, position: None },
+            0 => Cut { log_end, kept: last, position: None },
+            position => Cut { log_end, kept, position: Some(position) },
+        })
     }
 
     fn cut_epochs(&mut self, log_end: Offset) {

@@ -27,6 +27,9 @@ pub struct Slice<F> {
     pub next_offset: Offset,
 }
 
+/// A batch and the segment that it is in.
+type FoundBatch<F> = (Extent<F>, Located);
+
 impl<F> Slice<F> {
     fn empty(at: Offset) -> Self {
         Self { bytes: None, first_offset: at, next_offset: at }
@@ -146,7 +149,7 @@ impl<D: Disk> View<D> {
         &self,
         target: Timestamp,
         from: Offset,
-    ) -> Result<Option<(Extent<D::File>, Located)>, ReadError> {
+    ) -> Result<Option<FoundBatch<D::File>>, ReadError> {
         let from = from.max(self.log_start);
         for segment in self.segments.iter().filter(|segment| segment.largest().timestamp >= target) {
             let extent = segment.extent()?;

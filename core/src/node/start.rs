@@ -21,7 +21,7 @@ use crate::metadata::records::{
     BrokerEndpoint, BrokerFeature, METADATA_VERSION, METADATA_VERSION_FEATURE, METADATA_VERSION_MIN,
 };
 use crate::partition::{Applier, Directory, Flusher, FlusherSettings, Found, Parked, Table};
-use crate::quorum::{self, LoadError, Loaded, Publication, Quorum};
+use crate::quorum::{self, LoadError, Loaded, Publication, Quorum, QuorumError};
 use crate::server::{self, Server};
 use crate::sync::Arc;
 
@@ -106,7 +106,10 @@ pub enum StartError {
         /// What the network said.
         source: io::Error,
     },
-    /// The registration was refused, or the metadata log failed.
+    /// The metadata log failed while the node registered.
+    #[error("the metadata directory failed: {0}; look after the disk, then start again")]
+    Quorum(#[from] QuorumError),
+    /// The registration was refused.
     #[error("the node could not register: {0}")]
     Registration(#[from] Rejection),
 }
@@ -178,6 +181,8 @@ fn assemble<E: Env>(env: &E, config: &Arc<Config>, opened: Directories<E>) -> (P
         recovery_point_interval: config.checkpoint_interval,
         log_start_interval: config.start_checkpoint_interval,
         retention_interval: config.retention_check_interval,
+        high_watermark_interval: config.high_watermark_checkpoint_interval,
+        producer_expiration: config.producer_expiration,
         ..FlusherSettings::default()
     };
     let mut directories = Vec::with_capacity(opened.ready.len());
@@ -232,7 +237,7 @@ async fn run_parts<E: Env>(
 ) -> Result<Node<E>, StartError> {
     let Loaded { quorum, driver, publications } = loaded;
     let env = parts.env.clone();
-    let (end, quorum_ended) = oneshot::channel();
+    let (end, mut quorum_ended) = oneshot::channel();
     let quorum_worker = Worker::start(&env, Lane::Control, "quorum", async move {
         // Nobody waits any more when the node is gone.
         let _ = end.send(driver.run().await);
@@ -247,7 +252,17 @@ async fn run_parts<E: Env>(
         let background = Arc::clone(&working.flusher).run_background();
         workers.push(Worker::start(&env, Lane::Data, "background", background));
     }
-    let broker_epoch = register(&quorum, parts.registration(port)).await?;
+    let broker_epoch = match register(&quorum, parts.registration(port)).await {
+        Ok(epoch) => epoch,
+        Err(rejection) => {
+            // The driver says what is behind it, if it failed.
+            quorum.stop();
+            return Err(match (&mut quorum_ended).await {
+                Ok(Err(error)) => error.into(),
+                Ok(Ok(_)) | Err(_) => rejection.into(),
+            });
+        }
+    };
     let services = Services::new(
         env,
         Arc::clone(&parts.config),
@@ -275,9 +290,9 @@ async fn follow<E: Env>(
     }
 }
 
-async fn register(quorum: &Quorum, registration: Registration) -> Result<BrokerEpoch, StartError> {
+async fn register(quorum: &Quorum, registration: Registration) -> Result<BrokerEpoch, Rejection> {
     match quorum.submit(Command::RegisterBroker(registration)).await? {
         Response::Registered(epoch) => Ok(epoch),
-        _ => Err(Rejection::NotController.into()),
+        _ => Err(Rejection::NotController),
     }
 }

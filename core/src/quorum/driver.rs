@@ -107,7 +107,12 @@ impl<E: Env> Driver<E> {
     /// The first failure of the metadata directory, after which nothing is tried again.
     pub async fn run(mut self) -> Result<Checkpointed, QuorumError> {
         let result = self.work().await;
-        if let Err(QuorumError::Disk(error)) = &result {
+        if let Err(
+            QuorumError::Disk(error)
+            | QuorumError::Append(AppendError::Disk(error))
+            | QuorumError::Log(LogError::Disk(error)),
+        ) = &result
+        {
             self.log_dir.fail(error);
         }
         result
@@ -217,12 +222,6 @@ impl<E: Env> Driver<E> {
     fn append(&mut self, batches: Vec<Vec<Bytes>>) -> Result<(), QuorumError> {
         let now = self.env.clock().wall();
         if !self.has_begun_epoch {
-            // Told before its first record, which already belongs to the epoch.
-            self.env.observe(&Fact::BecameLeader {
-                partition: TopicPartition::METADATA,
-                leader_epoch: self.epoch,
-                start: self.log.log_end(),
-            });
             // KIP-595: a leader's first record says that it leads.
             self.append_batch(&mut leader_change(self.settings.node_id, self.settings.directory_id, now))?;
             self.has_begun_epoch = true;
@@ -242,6 +241,14 @@ impl<E: Env> Driver<E> {
         let batch = Batch::split_from(&mut bytes).expect("the builder makes whole batches");
         let appended = self.log.append(&batch, self.epoch, self.env.clock().wall())?;
         self.bytes_since_snapshot += batch.bytes().len() as u64;
+        if !self.has_begun_epoch {
+            // With its first record: an epoch whose first record could not be written never was.
+            self.env.observe(&Fact::BecameLeader {
+                partition: TopicPartition::METADATA,
+                leader_epoch: self.epoch,
+                start: appended.base_offset,
+            });
+        }
         if self.env.observes() {
             self.env.observe(&Fact::Appended {
                 partition: TopicPartition::METADATA,

@@ -1,1 +1,159 @@
+use std::path::PathBuf;
 
+use super::*;
+use crate::config::Config;
+use crate::controller::{NewTopic, Registration};
+use crate::env::memory::MemoryDisk;
+use crate::env::one_node::OneNode;
+use crate::env::{Env, Lane, Task};
+use crate::fact::Fact;
+use crate::ids::{LeaderEpoch, Offset, TopicPartition, Uuid};
+use crate::log::dir::LogDir;
+use crate::log::recovery::Checkpointed;
+use crate::log::sites;
+use crate::museum::Switches;
+use crate::record::batch::Batch;
+use crate::record::builder::BatchBuilder;
+use crate::record::compression::Codec;
+use crate::time::Timestamp;
+
+type World = OneNode<MemoryDisk>;
+
+fn settings() -> Settings {
+    Settings {
+        node_id: BrokerId(1),
+        directory_id: Uuid([9; 16]),
+        cluster_id: "c".to_owned(),
+        controller: Config::default().controller_settings(),
+        log: Default::default(),
+        bytes_between_snapshots: u64::MAX,
+    }
+}
+
+async fn open(env: &World) -> Arc<LogDir<MemoryDisk>> {
+    let opened = LogDir::open(env.disk().clone(), PathBuf::from("/d"), Switches::default()).await;
+    Arc::new(opened.unwrap_or_else(|error| panic!("{error}")).dir)
+}
+
+/// A quorum that works, with a data lane that has nothing to follow.
+async fn start(env: &World) -> (Quorum, Vec<Task>) {
+    let log_dir = open(env).await;
+    let loaded = load(env.clone(), log_dir, (Checkpointed::default(), false), settings()).await;
+    let Loaded { quorum, driver, mut publications } = loaded.unwrap_or_else(|error| panic!("{error}"));
+    let drive = env.spawn(Lane::Control, "quorum", async move { drop(driver.run().await) });
+    let follow = env.spawn(Lane::Data, "follow", async move {
+        while let Some(publication) = publications.recv().await {
+            publication.followed();
+        }
+    });
+    let registration = Registration {
+        broker_id: BrokerId(1),
+        incarnation_id: Uuid([1; 16]),
+        endpoints: Vec::new(),
+        features: Vec::new(),
+        rack: None,
+        log_dirs: Vec::new(),
+    };
+    quorum.submit(Command::RegisterBroker(registration)).await.expect("a good registration");
+    (quorum, vec![drive, follow])
+}
+
+fn create(name: &str) -> Command {
+    Command::CreateTopics { topics: vec![NewTopic::with_defaults(name)], validate_only: false }
+}
+
+#[test]
+fn commands_that_come_together_share_a_sync() {
+    let env = OneNode::new(MemoryDisk::new(1));
+    env.block_on(async {
+        let (quorum, _tasks) = start(&env).await;
+        env.keep_facts();
+        let (answer, mut answers) = mpsc::unbounded_channel();
+        let clients: Vec<Task> = (0..20)
+            .map(|number| {
+                let (quorum, answer) = (quorum.clone(), answer.clone());
+                env.spawn(Lane::Data, "client", async move {
+                    let _ = answer.send(quorum.submit(create(&format!("t{number}"))).await);
+                })
+            })
+            .collect();
+        for _ in &clients {
+            answers.recv().await.expect("an answer for each").expect("the names are new");
+        }
+        let syncs = env.take_facts().iter().filter(|fact| matches!(fact, Fact::Flushed { .. })).count();
+        assert!(syncs <= 3, "{syncs} syncs for 20 commands");
+        assert_eq!(quorum.image().topic_count(), 20);
+    });
+}
+
+#[test]
+fn nobody_learns_of_what_was_not_synced() {
+    let disk = MemoryDisk::new(1);
+    let env = OneNode::new(disk.clone());
+    env.block_on(async {
+        let (quorum, _tasks) = start(&env).await;
+        let before = quorum.image();
+        disk.fail_next(sites::FLUSH_SYNC_ACTIVE, std::io::ErrorKind::Other);
+        assert_eq!(quorum.submit(create("t")).await, Err(Rejection::NotController));
+        assert_eq!(quorum.image(), before);
+        assert_eq!(
+            quorum.submit(create("u")).await,
+            Err(Rejection::NotController),
+            "and nothing is tried again"
+        );
+    });
+}
+
+#[test]
+fn a_stop_answers_those_who_wait() {
+    let env = OneNode::new(MemoryDisk::new(1));
+    env.block_on(async {
+        let (quorum, _tasks) = start(&env).await;
+        quorum.stop();
+        env.checkpoint().await;
+        assert_eq!(quorum.submit(create("t")).await, Err(Rejection::NotController));
+    });
+}
+
+#[test]
+fn a_request_that_is_refused_writes_nothing() {
+    let env = OneNode::new(MemoryDisk::new(1));
+    env.block_on(async {
+        let (quorum, _tasks) = start(&env).await;
+        let before = quorum.image().offset;
+        let Ok(Response::TopicsCreated(results)) = quorum.submit(create("no good")).await else {
+            panic!("an answer to CreateTopics")
+        };
+        assert!(matches!(results[0], Err(Rejection::InvalidTopicName(_))));
+        assert_eq!(quorum.image().offset, before);
+    });
+}
+
+/// What a metadata log with this one record is loaded as.
+fn load_with(value: &[u8]) -> Result<(), LoadError> {
+    let env = OneNode::new(MemoryDisk::new(1));
+    env.block_on(async {
+        let log_dir = open(&env).await;
+        let (metadata, now) = (TopicPartition::METADATA, Timestamp(1));
+        let mut log = log_dir.create_log(metadata, Default::default(), Offset::ZERO, now).expect("a new log");
+        let mut bytes = BatchBuilder::new(Codec::None).append(now, None, Some(value), &[]).build();
+        let batch = Batch::split_from(&mut bytes).expect("a whole batch");
+        log.append(&batch, LeaderEpoch(0), now).expect("there is room");
+        drop(log);
+        load(env.clone(), log_dir, (Checkpointed::default(), false), settings()).await.map(|_| ())
+    })
+}
+
+#[test]
+fn a_log_that_is_not_understood_is_refused_with_the_place_and_a_remedy() {
+    let refused = |value: &[u8]| load_with(value).expect_err("must be refused").to_string();
+    let unknown = refused(&[1, 99, 0, 0]);
+    assert!(unknown.starts_with("at 0 of the metadata log: metadata record type 99"), "{unknown}");
+    let later = refused(&[&[1, 12, 0, 17][..], b"metadata.version", &[0, 99, 0]].concat());
+    assert!(later.contains("metadata.version 99"), "{later}");
+    // A partition of a topic that is not there.
+    let orphan = [&[1, 9, 0][..], &[7; 16], &[0]].concat();
+    assert!(refused(&orphan).contains("which is not there"));
+    assert!(refused(&[]).contains("malformed"));
+    assert!(load_with(&[1, 20, 0, 0]).is_ok(), "a record of nothing");
+}

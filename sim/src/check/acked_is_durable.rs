@@ -102,8 +102,9 @@ impl AckedIsDurable {
 impl Check for AckedIsDurable {
     fn see(&mut self, seen: &Seen<'_>, ledger: &Ledger) -> Result<(), String> {
         match seen {
-            Seen::Client(ClientEvent::Acked { slot, first, count, base_offset, .. }) => {
-                if base_offset.is_some() || self.promise == Promise::EveryAck {
+            Seen::Client(ClientEvent::Acked { slot, first, count, base_offset, era, .. }) => {
+                let counts = base_offset.is_some() && ledger.still_counts(*slot, *era);
+                if counts || self.promise == Promise::EveryAck {
                     let base = base_offset.unwrap_or(-1);
                     let promises = self.slots.entry(*slot).or_default();
                     promises.acked.push(Acked { base, first: *first, count: *count });

@@ -33,7 +33,11 @@ impl NoDuplicate {
 impl Check for NoDuplicate {
     fn see(&mut self, seen: &Seen<'_>, ledger: &Ledger) -> Result<(), String> {
         match seen {
-            Seen::Client(ClientEvent::Read { slot, offset, value, .. }) => self.value(*slot, *value, *offset),
+            Seen::Client(ClientEvent::Read { slot, offset, value, era, .. })
+                if ledger.still_counts(*slot, *era) =>
+            {
+                self.value(*slot, *value, *offset)
+            }
             Seen::Client(ClientEvent::ReadWhole { slot, log_start, values }) => values
                 .iter()
                 .zip(*log_start..)

@@ -74,6 +74,8 @@ pub struct Ledger {
     topics: BTreeMap<TopicId, usize>,
     /// By topic index: whether acknowledgements wait for the disk.
     flushes_before_ack: Vec<bool>,
+    /// How many losses of power there have been.
+    era: u64,
 }
 
 impl Ledger {
@@ -110,6 +112,17 @@ impl Ledger {
         self.flushes_before_ack.get(topic).copied().unwrap_or(false)
     }
 
+    /// How many losses of power there have been.
+    pub fn era(&self) -> u64 {
+        self.era
+    }
+
+    /// Whether an answer counts that may speak of records which a loss of power has meanwhile taken: what a client
+    /// learns too late promises nothing, unless the topic flushes before it answers.
+    pub fn still_counts(&self, slot: Slot, era: u64) -> bool {
+        era == self.era || self.flushes_before_ack(slot.0)
+    }
+
     /// Takes an event in, after the checks have seen it against the state before.
     pub fn update(&mut self, seen: &Seen<'_>) {
         match seen {
@@ -118,6 +131,7 @@ impl Ledger {
                 self.reopen(*node, *partition, (log_start.0, log_end.0), scan);
             }
             Seen::Ended { node, exit: Exit::Crashed(Crash::Power(_)) } => {
+                self.era += 1;
                 for ((of, _), replica) in &mut self.replicas {
                     replica.power_lost |= of == node;
                 }

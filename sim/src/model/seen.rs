@@ -80,6 +80,8 @@ pub enum ClientEvent {
         count: u64,
         /// The offset of the first record, unless acks=0 left it unknown.
         base_offset: Option<i64>,
+        /// How many losses of power there had been when the batch was sent.
+        era: u64,
     },
     /// The producer knows that a batch was never appended.
     Refused {
@@ -113,6 +115,8 @@ pub enum ClientEvent {
         offset: i64,
         /// What.
         value: u64,
+        /// How many losses of power there had been when it was asked for.
+        era: u64,
     },
     /// A reader was told that its position is out of range, and goes on elsewhere.
     Moved {
@@ -134,4 +138,31 @@ pub enum ClientEvent {
         /// Every value, from the first offset on.
         values: Vec<u64>,
     },
+}
+
+impl ClientEvent {
+    /// Two numbers that tell it from others, for the trace.
+    pub fn words(&self) -> (u64, u64) {
+        let place = |kind: u64, who: usize, slot: &Slot| {
+            kind << 56 | (who as u64) << 40 | (slot.0 as u64) << 32 | u64::from(slot.1 as u32)
+        };
+        match self {
+            Self::TopicCreated { topic, topic_id } => {
+                (1 << 56 | *topic as u64, topic_id.0.iter().fold(0, |sum, byte| sum << 8 ^ u64::from(*byte)))
+            }
+            Self::Sent { producer, slot, first, .. } => (place(2, *producer, slot), *first),
+            Self::Acked { producer, slot, first, base_offset, .. } => {
+                (place(3, *producer, slot), *first ^ (base_offset.unwrap_or(-1) as u64).rotate_left(40))
+            }
+            Self::Refused { producer, slot, first, .. } => (place(4, *producer, slot), *first),
+            Self::Unknown { producer, slot, first, .. } => (place(5, *producer, slot), *first),
+            Self::Read { reader, slot, offset, value, .. } => {
+                (place(6, *reader, slot), *value ^ (*offset as u64).rotate_left(40))
+            }
+            Self::Moved { reader, slot, from, to } => {
+                (place(7, *reader, slot), (*from as u64).rotate_left(32) ^ *to as u64)
+            }
+            Self::ReadWhole { slot, log_start, values } => (place(8, values.len(), slot), *log_start as u64),
+        }
+    }
 }

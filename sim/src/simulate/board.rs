@@ -7,6 +7,7 @@ use jangbu_core::ids::TopicId;
 use crate::case::Case;
 use crate::check::Checks;
 use crate::model::{ClientEvent, Seen, Slot};
+use crate::trace::Kind;
 use crate::world::{NodeId, World, lock};
 
 /// What clients are to do.
@@ -83,7 +84,14 @@ impl Board {
 
     /// Tells what a client did or learnt.
     pub fn tell(&self, world: &World, event: &ClientEvent) {
+        let (first, second) = event.words();
+        world.note(Kind::Note, first, second, || format!("{event:?}"));
         self.see(world, None, &Seen::Client(event));
+    }
+
+    /// How many losses of power there have been: what is asked for now belongs to this era.
+    pub fn era(&self) -> u64 {
+        lock(&self.state).checks.ledger().era()
     }
 
     /// What clients are to do now.

@@ -72,8 +72,9 @@ impl Reader {
         while self.board.end(self.slot).is_none_or(|end| position < end) {
             let max_wait_ms = self.settings.max_wait.as_millis() as i32;
             let bytes_max = self.settings.fetch_bytes as i32;
+            let era = self.board.era();
             match fetch(&fetcher, &self.topic, self.slot.1, (position, max_wait_ms, bytes_max)).await {
-                Ok(fetched) => position = self.take(position, fetched),
+                Ok(fetched) => position = self.take(position, fetched, era),
                 Err(FetchError::OutOfRange { .. }) => position = self.find(position).await,
                 Err(_) => self.rest().await,
             }
@@ -82,10 +83,11 @@ impl Reader {
         }
     }
 
-    fn take(&self, position: i64, fetched: Fetched) -> i64 {
+    fn take(&self, position: i64, fetched: Fetched, era: u64) -> i64 {
         let mut position = position;
         for (offset, number) in records(&self.env, &self.board, self.slot, position, fetched.batches) {
-            let event = ClientEvent::Read { reader: self.number, slot: self.slot, offset, value: number };
+            let event =
+                ClientEvent::Read { reader: self.number, slot: self.slot, offset, value: number, era };
             self.board.tell(self.env.world(), &event);
             position = offset + 1;
         }

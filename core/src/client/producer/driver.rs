@@ -25,10 +25,12 @@ pub(super) async fn run<E: Env>(shared: Arc<Shared<E>>) {
             match asked {
                 Ok((id, epoch)) => {
                     failures = 0;
-                    shared.lock().identity = Some(Identity { id, epoch });
+                    let mut state = shared.lock();
+                    (state.identity, state.identity_error) = (Some(Identity { id, epoch }), None);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a producer id could not be had");
+                    shared.lock().identity_error = Some(error.into());
                     failures += 1;
                     client.pause(failures, until).await;
                 }

@@ -90,6 +90,9 @@ pub enum Unsent {
     /// No leader was reached within the delivery timeout.
     #[error("the delivery timeout is over")]
     TimedOut,
+    /// No producer id was given within the delivery timeout.
+    #[error("the delivery timeout is over, and no producer id was given: {0}")]
+    NoProducerId(Arc<str>),
     /// The bytes are not a batch.
     #[error("the bytes are not a batch with a record")]
     NotABatch,

@@ -37,6 +37,8 @@ pub(super) struct State {
     /// Produce requests without a response, per broker.
     in_flight: BTreeMap<BrokerId, usize>,
     pub(super) identity: Option<Identity>,
+    /// Why there is no identity, when it was asked for in vain.
+    pub(super) identity_error: Option<Arc<str>>,
     buffered_bytes: usize,
 }
 
@@ -111,6 +113,7 @@ impl<E: Env> Shared<E> {
             waiting: Vec::new(),
             in_flight: BTreeMap::new(),
             identity: None,
+            identity_error: None,
             buffered_bytes: 0,
         };
         Self { client, settings, state: Mutex::new(state), stuck: Notify::new() }
@@ -280,9 +283,10 @@ impl<E: Env> Shared<E> {
     /// Gives up what is too old, and lets broken partitions go on.
     pub(super) fn expire(&self, state: &mut State, now: Instant) {
         let mut resolutions = Vec::new();
+        let obstacle = state.identity_error.clone().map_or(Unsent::TimedOut, Unsent::NoProducerId);
         for index in 0..state.queues.len() {
             let queue = &mut state.queues[index];
-            queue.expire(now, &mut resolutions);
+            queue.expire(now, &obstacle, &mut resolutions);
             queue.mend(&mut state.identity, &mut resolutions);
             state.settle(index);
         }

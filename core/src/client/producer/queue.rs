@@ -270,11 +270,11 @@ impl PartitionQueue {
     }
 
     /// Gives up batches whose time is over. One that is in flight stays in the queue until its attempt comes back,
-    /// for the ones behind it depend on what became of it.
-    pub(super) fn expire(&mut self, now: Instant, resolutions: &mut Vec<Resolution>) {
+    /// for the ones behind it depend on what became of it. `obstacle` is what kept a batch that was never tried.
+    pub(super) fn expire(&mut self, now: Instant, obstacle: &Unsent, resolutions: &mut Vec<Resolution>) {
         let mut index = 0;
         while let Some(batch) = self.batches.get_mut(index).filter(|batch| batch.deadline <= now) {
-            let cause = batch.last_error.clone().unwrap_or(Unsent::TimedOut);
+            let cause = batch.last_error.clone().unwrap_or_else(|| obstacle.clone());
             if batch.in_flight {
                 resolutions.extend(batch.done.take().map(|done| (done, Err(SendError::Unknown(cause)))));
                 index += 1;

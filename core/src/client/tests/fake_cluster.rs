@@ -145,7 +145,8 @@ impl FakeCluster {
                 response::encode(id, flexible, &response, version, &mut buffer).expect("encodes");
             }
             ApiKey::InitProducerId => {
-                request::decode::<InitProducerIdRequest>(&body, version).expect("decodes");
+                let request: InitProducerIdRequest = request::decode(&body, version).expect("decodes");
+                assert_eq!(request.transactional_id, None);
                 let mut state = self.state.lock().expect("not poisoned");
                 state.next_producer_id += 1;
                 let mut response = InitProducerIdResponse::default();

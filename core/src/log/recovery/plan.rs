@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::{Assembly, Context, Loaded};
 use crate::env::{Disk, File, OpenMode};
 use crate::epochs::Epochs;
-use crate::ids::Offset;
+use crate::ids::{LeaderEpoch, Offset};
 use crate::log::contents::{Contents, TimestampOffset};
 use crate::log::error::{DiskError, LogError, OnDisk};
 use crate::log::file::read_file;
@@ -12,7 +12,7 @@ use crate::log::index::{self, Entry, OffsetEntry, TimeEntry};
 use crate::log::scan::{HeaderScan, ScanError};
 use crate::log::segment::Written;
 use crate::log::{checkpoint, sites};
-use crate::record::batch::HEADER_LEN;
+use crate::record::batch::{BatchHeader, HEADER_LEN};
 use crate::replica::producers::Producers;
 
 /// How much is read at once behind the last index entry of an active segment.
@@ -30,6 +30,10 @@ pub(super) struct Plan {
     pub(super) orphans: Vec<(Kind, Offset)>,
     /// Segments which the log's start has passed.
     pub(super) obsolete: Vec<Found>,
+    /// Where the log begins, as far as is known without looking at it.
+    pub(super) log_start: Offset,
+    /// The epoch checkpoint; `None` when it is missing or damaged.
+    epochs: Option<Epochs>,
 }
 
 /// The files of one segment.
@@ -79,6 +83,8 @@ impl Plan {
             snapshots: Vec::new(),
             orphans: Vec::new(),
             obsolete: Vec::new(),
+            log_start: context.checkpointed.log_start,
+            epochs: read_epochs(context)?,
         };
         for (&(offset, kind), &len) in &files {
             match kind {
@@ -93,26 +99,30 @@ impl Plan {
                 _ => plan.orphans.push((kind, offset)),
             }
         }
-        plan.drop_obsolete(context.checkpointed.log_start);
+        plan.drop_obsolete();
+        plan.use_start_of_epochs(context)?;
+        plan.drop_obsolete();
         plan.verify_from = plan.first_to_verify(context);
         Ok(plan)
     }
 
     /// Retention may have been interrupted, in any order when the power failed: what lies below the log's start
     /// and is not the last segment goes without being read.
-    fn drop_obsolete(&mut self, log_start: Offset) {
+    fn drop_obsolete(&mut self) {
+        let log_start = self.log_start;
         let next_bases = self.found.iter().skip(1);
         let obsolete = next_bases.take_while(|next| next.base_offset <= log_start).count();
-        self.obsolete = self.found.drain(..obsolete).collect();
+        self.obsolete.extend(self.found.drain(..obsolete));
     }
 
     fn first_to_verify<D: Disk>(&self, context: &Context<D>) -> usize {
         if context.clean {
             return self.found.len();
         }
+        // A segment that ends just there may have been sealed after the flush: then its indexes were not in it.
         let flushed = context.checkpointed.recovery_point;
         let next_bases = self.found.iter().skip(1);
-        next_bases.take_while(|next| next.base_offset <= flushed).count()
+        next_bases.take_while(|next| next.base_offset < flushed).count()
     }
 
     /// Looks at the next segment that is to be trusted. Returns whether there may be another.
@@ -136,9 +146,7 @@ impl Plan {
     /// Loads epochs and producers as of the first segment to verify; when they are missing or damaged, more must be
     /// verified.
     pub(super) fn assemble<D: Disk>(&mut self, context: &Context<D>) -> Result<Assembly, LogError> {
-        let path = context.directory.path.join(file_name::EPOCHS);
-        let epochs = checkpoint::read(&context.directory.disk, &path)?;
-        let mut epochs = epochs.as_deref().and_then(checkpoint::decode_epochs).unwrap_or_else(|| {
+        let mut epochs = self.epochs.take().unwrap_or_else(|| {
             self.verify_from = 0;
             Epochs::default()
         });
@@ -151,6 +159,23 @@ impl Plan {
         self.trusted.truncate(self.verify_from);
         let segments = std::mem::take(&mut self.trusted);
         Ok(Assembly { segments, epochs, producers, snapshot })
+    }
+
+    /// The epoch checkpoint is written by each flush and begins where the log began then, so it knows of a move of
+    /// the start that the directory's checkpoint may have missed. An empty one knows nothing of batches that are
+    /// there, and is not used. Unless the first batches have no epoch at all: then it says nothing of them.
+    fn use_start_of_epochs<D: Disk>(&mut self, context: &Context<D>) -> Result<(), DiskError> {
+        let (Some(epochs), Some(found)) = (&self.epochs, self.found.first()) else { return Ok(()) };
+        let start = epochs.entries().first().map(|first| first.start);
+        if start.is_some_and(|start| start <= found.base_offset) || !has_epoch(context, found)? {
+            return Ok(());
+        }
+        match start {
+            Some(start) => self.log_start = self.log_start.max(start),
+            None if found.len > 0 => self.epochs = None,
+            None => {}
+        }
+        Ok(())
     }
 
     /// The offset behind the last segment that is trusted.
@@ -184,6 +209,22 @@ impl Plan {
         self.orphans.extend(stale.into_iter().map(|offset| (Kind::Snapshot, offset)));
         Ok(usable.unwrap_or_default())
     }
+}
+
+fn read_epochs<D: Disk>(context: &Context<D>) -> Result<Option<Epochs>, DiskError> {
+    let path = context.directory.path.join(file_name::EPOCHS);
+    let bytes = checkpoint::read(&context.directory.disk, &path)?;
+    Ok(bytes.as_deref().and_then(checkpoint::decode_epochs))
+}
+
+/// Whether a segment begins with anything but a batch without a leader's epoch.
+fn has_epoch<D: Disk>(context: &Context<D>, found: &Found) -> Result<bool, DiskError> {
+    let path = Kind::Log.path(&context.directory.path, found.base_offset);
+    let opened = context.directory.disk.open(sites::RECOVERY_OPEN, &path, OpenMode::Read);
+    let file = opened.on(sites::RECOVERY_OPEN, &path)?;
+    let mut bytes = [0; HEADER_LEN];
+    let read = file.read_at(sites::RECOVERY_READ, &mut bytes, 0).on(sites::RECOVERY_READ, &path)?;
+    Ok(!BatchHeader::parse(&bytes[..read]).is_ok_and(|header| header.leader_epoch < LeaderEpoch(0)))
 }
 
 /// A sealed segment whose indexes are plausible and whose last batch ends where the next segment begins, so that

@@ -21,6 +21,7 @@ pub(super) struct Repair {
     snapshots: Vec<Offset>,
     changes: Vec<Change>,
     cut_bytes: u64,
+    log_start: Offset,
     log_end_found: Offset,
 }
 
@@ -42,7 +43,7 @@ impl Repair {
         let mut orphans = plan.orphans;
         // DeleteRecords had moved the start beyond what is left: nothing of it may be read again, and no offset
         // may be given twice.
-        if log_end_found < context.checkpointed.log_start {
+        if log_end_found < plan.log_start {
             let all = assembly
                 .segments
                 .drain(..)
@@ -77,7 +78,7 @@ impl Repair {
             }
         }
         changes.reverse();
-        Self { assembly, snapshots, changes, cut_bytes, log_end_found }
+        Self { assembly, snapshots, changes, cut_bytes, log_start: plan.log_start, log_end_found }
     }
 
     /// Does the next change. Returns whether there may be another.
@@ -98,15 +99,15 @@ impl Repair {
     /// Puts the log together.
     pub(super) fn open<D: Disk>(mut self, context: &Context<D>) -> Result<Recovered<D>, LogError> {
         let checkpointed = &context.checkpointed;
-        let expected =
-            checkpointed.recovery_point.max(checkpointed.high_watermark).max(checkpointed.log_start);
+        let expected = checkpointed.recovery_point.max(checkpointed.high_watermark).max(self.log_start);
         let lost = (self.log_end_found < expected).then_some(Lost { log_end: self.log_end_found, expected });
         let verified = self.assembly.segments.iter().any(|segment| segment.verified);
         let trusted = context.clean && !verified && lost.is_none();
+        let flushed = self.flushed(context);
         let mut log = self.open_log(context, trusted)?;
         let log_end = log.log_end();
         let begins = log.segments[0].base_offset;
-        log.log_start = checkpointed.log_start.max(begins).min(log_end);
+        log.log_start = self.log_start.max(begins).min(log_end);
         log.epochs = std::mem::take(&mut self.assembly.epochs);
         let from_end = log.epochs.truncate_from_end(log_end);
         if log.epochs.truncate_from_start(log.log_start) || from_end {
@@ -116,8 +117,7 @@ impl Repair {
         log.snapshots = std::mem::take(&mut self.snapshots);
         log.durability.flushed = match trusted {
             true => log_end,
-            // Never more than was really flushed, whatever is in the page cache (KAFKA-10101).
-            false => checkpointed.recovery_point.clamp(begins.min(log_end), log_end),
+            false => flushed.clamp(begins.min(log_end), log_end),
         };
         if log_end < self.assembly.snapshot {
             // Batches that the snapshot knows were damaged although they had been flushed.
@@ -125,6 +125,18 @@ impl Repair {
         }
         log.publish();
         Ok(Recovered { log, clean: trusted, cut_bytes: self.cut_bytes, lost })
+    }
+
+    /// Never more than was really flushed, whatever is in the page cache (KAFKA-10101); less where an index below was
+    /// made again.
+    fn flushed<D: Disk>(&self, context: &Context<D>) -> Offset {
+        let recovery_point = context.checkpointed.recovery_point;
+        let rebuilt = self
+            .assembly
+            .segments
+            .iter()
+            .find(|segment| segment.verified && segment.contents.end_offset < recovery_point);
+        rebuilt.map_or(recovery_point, |segment| segment.contents.base_offset)
     }
 
     fn open_log<D: Disk>(&mut self, context: &Context<D>, trusted: bool) -> Result<Log<D>, LogError> {
@@ -148,7 +160,7 @@ impl Repair {
                 (opened.on(sites::SEGMENT_OPEN, &path)?, last)
             }
             None => {
-                let start = context.checkpointed.log_start;
+                let start = self.log_start;
                 let contents = Contents::empty(start, context.now);
                 let file = roll::create_segment(directory, start)?;
                 (file, Loaded { contents, written: Written::default(), verified: true, surplus: 0 })
@@ -159,7 +171,7 @@ impl Repair {
         }
         let active = Active { file: file.clone(), position: last.contents.size, allocated: 0 };
         segments.push(Segment::active(directory.clone(), last.contents, last.written, Some(file)));
-        let start = context.checkpointed.log_start;
+        let start = self.log_start;
         Ok(Log::assemble(directory.clone(), context.settings, segments, active, start, durability))
     }
 }

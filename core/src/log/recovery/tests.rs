@@ -159,7 +159,8 @@ fn an_empty_directory_is_an_empty_log_and_reported_if_it_should_not_be() {
 
 #[test]
 fn indexes_are_made_again_whatever_is_on_disk() {
-    let damages: [fn(Vec<u8>) -> Option<Vec<u8>>; 6] = [
+    type Damage = fn(Vec<u8>) -> Option<Vec<u8>>;
+    let damages: [Damage; 6] = [
         |_| None,
         |_| Some(Vec::new()),
         |bytes| Some(vec![0; bytes.len()]),

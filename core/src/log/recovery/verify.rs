@@ -1,3 +1,5 @@
+use std::io::IoSlice;
+
 use super::plan::Plan;
 use super::{Assembly, Context, Loaded, STEP_BYTES};
 use crate::env::{Disk, File, OpenMode};
@@ -81,7 +83,7 @@ impl<F: File> Verification<F> {
     fn begin<D: Disk<File = F>>(context: &Context<D>, plan: &Plan) -> Result<Self, LogError> {
         let found = &plan.found[plan.verify_from];
         let path = Kind::Log.path(&context.directory.path, found.base_offset);
-        let opened = context.directory.disk.open(sites::RECOVERY_OPEN, &path, OpenMode::Read);
+        let opened = context.directory.disk.open(sites::RECOVERY_OPEN, &path, OpenMode::Write);
         Ok(Self {
             file: opened.on(sites::RECOVERY_OPEN, &path)?,
             len: found.len,
@@ -93,6 +95,10 @@ impl<F: File> Verification<F> {
     }
 
     /// Reads at most [`STEP_BYTES`] and takes what batches end in them.
+    ///
+    /// What was not flushed before is written again as it is. The life before may have ended because a sync failed:
+    /// then these pages count as clean although the disk never got them, a sync of this life would succeed without
+    /// writing them, and a loss of power would take records that count as flushed.
     fn read<D: Disk>(&mut self, context: &Context<D>, assembly: &mut Assembly) -> std::io::Result<End> {
         let position = self.contents.size + self.partial.as_ref().map_or(0, |partial| partial.read);
         let wanted = (self.len - position.min(self.len)).min(STEP_BYTES as u64) as usize;
@@ -101,6 +107,10 @@ impl<F: File> Verification<F> {
         let there = self.file.read_at(sites::RECOVERY_READ, &mut buffer, position)?;
         let at_end = there < wanted || position + there as u64 == self.len;
         let end = self.take(&buffer[..there], at_end, context, assembly);
+        let unflushed = self.contents.end_offset > context.checkpointed.recovery_point;
+        if there > 0 && (unflushed || self.partial.is_some()) {
+            self.file.write_at(sites::RECOVERY_REWRITE, &[IoSlice::new(&buffer[..there])], position)?;
+        }
         self.buffer = buffer;
         Ok(end)
     }

@@ -1,1 +1,435 @@
+//! The log against a model: whatever was done, and wherever the process or the power went, what is found afterwards
+//! is a prefix of what was written, no shorter than promised, and everything derived from it is right.
 
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::env::memory::PowerLoss;
+use crate::epochs::Epochs;
+use crate::ids::{BrokerEpoch, TopicPartition};
+use crate::log::checkpoint::Offsets;
+use crate::log::dir::{LogDir, Opened};
+use crate::log::recovery::Lost;
+use crate::record::batch::BatchHeader;
+use crate::replica::producers::Producers;
+
+const PARTITION: TopicPartition = TopicPartition::METADATA;
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Append { count: i32, payload_len: usize, timestamp: i64, producer: i64 },
+    Roll,
+    BeginEpoch,
+    Truncate { percent: i64 },
+    AdvanceStart { percent: i64 },
+    Retain { bytes: i64 },
+    Flush,
+    Checkpoint,
+    CleanRestart,
+    Kill,
+    CutPower(PowerLoss),
+    CrashAt { call: u64, power: Option<PowerLoss> },
+}
+
+fn power_loss() -> impl Strategy<Value = PowerLoss> {
+    prop_oneof![
+        Just(PowerLoss::Everything),
+        Just(PowerLoss::Nothing),
+        Just(PowerLoss::Prefix),
+        Just(PowerLoss::Subset)
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let append =
+        (1..4i32, 0..300usize, -1..100i64, -1..3i64).prop_map(|(count, payload_len, timestamp, producer)| {
+            Op::Append { count, payload_len, timestamp, producer }
+        });
+    prop_oneof![
+        20 => append,
+        2 => Just(Op::Roll),
+        1 => Just(Op::BeginEpoch),
+        2 => (0..110i64).prop_map(|percent| Op::Truncate { percent }),
+        1 => (0..100i64).prop_map(|percent| Op::AdvanceStart { percent }),
+        1 => (0..3000i64).prop_map(|bytes| Op::Retain { bytes }),
+        4 => Just(Op::Flush),
+        2 => Just(Op::Checkpoint),
+        1 => Just(Op::CleanRestart),
+        1 => Just(Op::Kill),
+        1 => power_loss().prop_map(Op::CutPower),
+        4 => (0..30u64, proptest::option::of(power_loss())).prop_map(|(call, power)| Op::CrashAt { call, power }),
+    ]
+}
+
+/// What the log must be.
+struct World {
+    disk: MemoryDisk,
+    dir: LogDir<MemoryDisk>,
+    log: Log<MemoryDisk>,
+    settings: Settings,
+    epoch: LeaderEpoch,
+    /// All batches that are in the log, or may be when an append was struck.
+    batches: Vec<Batch>,
+    /// What the log was before cuts that may be undone by a loss of power.
+    earlier: Vec<Vec<Batch>>,
+    /// A cut was struck: even the death of the process may leave any part of it.
+    cutting: bool,
+    /// Batches below survive the death of the process.
+    written: Offset,
+    /// Batches below survive a loss of power.
+    promised: Offset,
+    /// Promised before a cut that was struck, which perhaps did nothing.
+    struck: Offset,
+    /// The largest start there was: below it there was nothing to promise.
+    start_max: Offset,
+    /// What happens when the armed crash strikes.
+    armed: Option<Option<PowerLoss>>,
+    producers_whole: bool,
+    producers_known: bool,
+}
+
+fn next_of(batches: &[Batch]) -> Option<Offset> {
+    batches.last().and_then(|batch| batch.header().next_offset())
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let disk = MemoryDisk::new(seed);
+        let settings = Settings { retention_ms: -1, ..small() };
+        let opened =
+            now(LogDir::open(disk.clone(), "/data".into(), Default::default())).expect("an empty disk");
+        let log = opened.dir.create_log(PARTITION, settings, Offset::ZERO, NOW).expect("an empty disk");
+        let mut world = Self {
+            disk,
+            dir: opened.dir,
+            log,
+            settings,
+            epoch: LeaderEpoch(0),
+            batches: Vec::new(),
+            earlier: Vec::new(),
+            cutting: false,
+            written: Offset::ZERO,
+            promised: Offset::ZERO,
+            struck: Offset::ZERO,
+            start_max: Offset::ZERO,
+            armed: None,
+            producers_whole: true,
+            producers_known: true,
+        };
+        world.flush().expect("an empty disk");
+        world
+    }
+
+    fn apply(&mut self, op: Op) {
+        let done = match op {
+            Op::Append { count, payload_len, timestamp, producer } => {
+                self.append(Sent { count, payload_len, timestamp, producer, sequence: 0 })
+            }
+            Op::Roll => self.log.roll(NOW).map_err(drop),
+            Op::BeginEpoch => {
+                self.epoch.0 += 1;
+                self.log.begin_epoch(self.epoch);
+                Ok(())
+            }
+            Op::Truncate { percent } => self.truncate(percent),
+            Op::AdvanceStart { percent } => {
+                let (start, end) = (self.log.log_start().0, self.log.log_end().0);
+                self.log.advance_log_start(Offset(start + (end - start) * percent / 100));
+                Ok(())
+            }
+            Op::Retain { bytes } => {
+                self.log.set_settings(Settings { retention_bytes: bytes, ..self.settings });
+                self.log.delete_old_segments(NOW, self.log.log_end()).map(drop).map_err(drop)
+            }
+            Op::Flush => self.flush(),
+            Op::Checkpoint => self.checkpoint(),
+            Op::CleanRestart => self.close().map(|()| self.reopen(None, true)),
+            Op::Kill => {
+                self.reopen(None, false);
+                Ok(())
+            }
+            Op::CutPower(mode) => {
+                self.reopen(Some(mode), false);
+                Ok(())
+            }
+            Op::CrashAt { call, power } => {
+                self.disk.crash_at(call);
+                self.armed = Some(power);
+                Ok(())
+            }
+        };
+        if done.is_err() {
+            let power = self.armed.take().expect("only the armed crash fails calls");
+            self.reopen(power, false);
+        } else {
+            self.cutting = false;
+        }
+    }
+
+    fn append(&mut self, sent: Sent) -> Result<(), ()> {
+        let sent = self.with_sequence(sent).batch();
+        let mut bytes = BytesMut::from(&sent.bytes()[..]);
+        bytes[..16].copy_from_slice(&sent.patched_prefix(self.log.log_end(), self.epoch));
+        let batch = Batch::split_from(&mut bytes.freeze()).expect("only the prefix changed");
+        // An append that a roll's crash precedes never began; it does no harm in the model.
+        self.batches.push(batch);
+        let appended = self.log.append(&sent, self.epoch, NOW).map_err(drop)?;
+        self.written = appended.log_end;
+        Ok(())
+    }
+
+    fn with_sequence(&self, sent: Sent) -> Sent {
+        let last =
+            self.log.producers().get(ProducerId(sent.producer)).and_then(|producer| producer.batches.back());
+        Sent { sequence: last.map_or(0, |batch| batch.last_sequence + 1), ..sent }
+    }
+
+    fn truncate(&mut self, percent: i64) -> Result<(), ()> {
+        let (start, end) = (self.log.log_start().0, self.log.log_end().0);
+        let target = Offset(start + (end - start) * percent / 100);
+        let kept = self.batches.partition_point(|batch| batch.header().next_offset() <= Some(target));
+        if kept < self.batches.len() {
+            self.earlier.push(self.batches.clone());
+            self.batches.truncate(kept);
+        }
+        let cut = next_of(&self.batches).unwrap_or(Offset::ZERO);
+        self.written = self.written.min(cut);
+        let promised = self.promised;
+        self.promised = promised.min(cut);
+        self.struck = self.struck.max(promised);
+        self.cutting = true;
+        // A new leader's first batches come in a new epoch.
+        self.epoch.0 += 1;
+        let truncated = self.log.truncate_to(target, NOW).map_err(drop)?;
+        assert_eq!(truncated.log_end, cut.max(Offset(start)));
+        self.written = truncated.log_end;
+        if truncated.below_flushed {
+            self.checkpoint()?;
+        }
+        self.struck = self.struck.min(truncated.log_end);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), ()> {
+        let flush = self.log.begin_flush();
+        now(flush.sync()).map_err(drop)?;
+        self.promised = self.log.end_flush(flush).expect("no cut came between");
+        assert_eq!(self.promised, self.log.log_end());
+        self.earlier.clear();
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<(), ()> {
+        let checkpointed = Checkpointed {
+            recovery_point: self.log.recovery_point(),
+            log_start: self.log.log_start(),
+            high_watermark: self.log.log_end(),
+        };
+        let one = |offset| Offsets::from([(PARTITION, offset)]);
+        now(self.dir.write_recovery_points(&one(checkpointed.recovery_point))).map_err(drop)?;
+        now(self.dir.write_log_starts(&one(checkpointed.log_start))).map_err(drop)?;
+        now(self.dir.write_high_watermarks(&one(checkpointed.high_watermark))).map_err(drop)?;
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), ()> {
+        self.log.close().map_err(drop)?;
+        self.flush()?;
+        self.checkpoint()?;
+        now(self.dir.mark_clean(BrokerEpoch(7))).map_err(drop)
+    }
+
+    fn reopen(&mut self, power: Option<PowerLoss>, clean: bool) {
+        self.armed = None;
+        self.disk = match power {
+            Some(mode) => self.disk.restart_machine(mode),
+            None => self.disk.restart_process(),
+        };
+        let opened = now(LogDir::open(self.disk.clone(), "/data".into(), Default::default()));
+        let Opened { dir, clean: marked, checkpoints, partitions, .. } =
+            opened.expect("the disk works again");
+        assert!(marked || !clean, "the marker was durable");
+        assert_eq!(partitions, [PARTITION]);
+        let checkpointed = checkpoints.of(PARTITION);
+        let path = dir.partition_path(PARTITION);
+        let settings = Settings { retention_bytes: -1, ..self.settings };
+        let mut recovery = Recovery::new(self.disk.clone(), path, settings, checkpointed, marked, NOW);
+        let recovered = loop {
+            if let Step::Done(recovered) = recovery.step() {
+                break recovered.expect("the disk works");
+            }
+        };
+        assert!(recovered.clean || !clean, "a clean shutdown is recognised");
+        self.dir = dir;
+        self.check_recovered(recovered, checkpointed, power.is_some());
+        let recovery_points = Offsets::from([(PARTITION, self.log.recovery_point())]);
+        now(self.dir.write_recovery_points(&recovery_points)).expect("the disk works");
+        now(self.dir.finish_loading()).expect("the disk works");
+        // Every leadership has an epoch of its own, a restarted broker's too.
+        self.epoch.0 += 1;
+        self.cutting = false;
+    }
+
+    fn check_recovered(&mut self, recovered: Recovered<MemoryDisk>, checkpointed: Checkpointed, power: bool) {
+        let Recovered { log, lost, .. } = recovered;
+        self.start_max = self.start_max.max(self.log.log_start());
+        let promised = self.promised.max(self.struck).max(self.start_max);
+        self.log = log;
+        assert!(self.cutting || checkpointed.recovery_point <= promised, "a recovery point is a promise");
+        let expected =
+            checkpointed.recovery_point.max(checkpointed.high_watermark).max(checkpointed.log_start);
+        let (start, end) = (self.log.log_start(), self.log.log_end());
+
+        self.check_lost(lost, end, expected);
+        let promised = if power { self.promised } else { self.written };
+        assert!(end >= promised, "the log ends at {end} but {promised} was promised");
+        let found = read_all(&self.log.view(), start, 700);
+        let batches = self.explain(&found, start, end, power);
+        // Where nothing can be read, nobody can tell which of several histories the producers are from.
+        self.producers_known &= start != end;
+        // What recovery repaired is no more durable than a cut.
+        self.earlier.push(std::mem::replace(&mut self.batches, batches));
+        self.written = end;
+        self.promised = self.promised.min(end);
+        self.check_derived();
+    }
+
+    /// A loss is reported exactly when the log ends before something that was checkpointed. When the start was behind
+    /// all that was left, the log begins there anew, and the report names what was left.
+    fn check_lost(&self, reported: Option<Lost>, end: Offset, expected: Offset) {
+        match reported {
+            Some(lost) => {
+                assert!(lost.expected >= expected && lost.log_end < lost.expected);
+                assert!(lost.log_end == end || self.log.log_start() == end);
+            }
+            None => assert!(end >= expected),
+        }
+    }
+
+    /// The batches up to the end that was found: of what the log was last, or of what a lost cut brought back.
+    fn explain(&self, found: &[Batch], start: Offset, end: Offset, power: bool) -> Vec<Batch> {
+        let earlier: &[Vec<Batch>] = if power || self.cutting { &self.earlier } else { &[] };
+        for version in std::iter::once(&self.batches).chain(earlier.iter().rev()) {
+            let ends = version.partition_point(|batch| batch.header().next_offset() <= Some(end));
+            let begins = version.partition_point(|batch| batch.header().next_offset() <= Some(start));
+            // Where nothing can be read, the start may lie inside a batch, or behind all that was left.
+            let ends_there = start == end || next_of(&version[..ends]) == Some(end);
+            if ends_there && begins <= ends && version[begins..ends] == *found {
+                return version[..ends].to_vec();
+            }
+        }
+        let offsets = |batches: &[Batch]| {
+            batches
+                .iter()
+                .map(|batch| (batch.header().base_offset.0, batch.header().leader_epoch.0))
+                .collect::<Vec<_>>()
+        };
+        panic!(
+            "{start} to {end} is no prefix of what was written: found {:?}, written {:?}, earlier {:?}",
+            offsets(found),
+            offsets(&self.batches),
+            earlier.iter().map(|version| offsets(version)).collect::<Vec<_>>()
+        );
+    }
+
+    /// Indexes, epochs and producers are a fold of the batches.
+    fn check_derived(&mut self) {
+        let log = &self.log;
+        let (start, end) = (log.log_start(), log.log_end());
+        let view = log.view();
+        let readable: Vec<&BatchHeader> = self
+            .batches
+            .iter()
+            .map(|batch| batch.header())
+            .filter(|header| header.next_offset() > Some(start))
+            .collect();
+        for header in &readable {
+            let from = header.last_offset().expect("appended").max(start);
+            let slice = view.read(from, end, 1, true).expect("inside");
+            assert_eq!(
+                (slice.first_offset, Some(slice.next_offset)),
+                (header.base_offset, header.next_offset())
+            );
+        }
+        for target in [0, 7, 30, 60, 99] {
+            let found = view.offset_for_timestamp(Timestamp(target)).expect("the disk works");
+            let expect = readable.iter().find(|header| header.max_timestamp >= Timestamp(target));
+            assert_eq!(found.map(|found| found.offset), expect.map(|header| header.base_offset.max(start)));
+        }
+        let mut epochs = Epochs::default();
+        let mut producers = Producers::default();
+        for batch in &self.batches {
+            epochs.assign(batch.header().leader_epoch, batch.header().base_offset);
+            producers.apply(batch.header());
+        }
+        epochs.truncate_from_start(start);
+        epochs.truncate_from_end(end);
+        let mut there = log.epochs().clone();
+        there.truncate_from_end(end);
+        assert_eq!(there, epochs);
+        self.check_producers(&producers);
+    }
+
+    /// After a loss of power that took the snapshots, what only removed segments knew of producers is gone.
+    fn check_producers(&mut self, whole: &Producers) {
+        let producers = self.log.producers();
+        if producers == whole || !self.producers_known {
+            self.producers_whole = producers == whole;
+            return;
+        }
+        let first = self.log.segments[0].base_offset;
+        let mut left = Producers::default();
+        for batch in self.batches.iter().filter(|batch| batch.header().base_offset >= first) {
+            left.apply(batch.header());
+        }
+        assert!(
+            first > Offset::ZERO || !self.producers_whole,
+            "nothing was removed, so nothing may be forgotten: {producers:?} is not {whole:?}"
+        );
+        let known = left.iter().all(|(id, expect)| {
+            producers.get(id).is_some_and(|there| {
+                there.batches.iter().rev().zip(expect.batches.iter().rev()).all(|(a, b)| a == b)
+            })
+        });
+        assert!(known, "{producers:?} does not know of {left:?}");
+        self.producers_whole = false;
+    }
+}
+
+fn run(seed: u64, ops: &[Op]) {
+    let mut world = World::new(seed);
+    for &op in ops {
+        world.apply(op);
+    }
+    world.check_derived();
+    world.reopen(None, false);
+    world.reopen(Some(PowerLoss::Subset), false);
+    world.reopen(Some(PowerLoss::Everything), false);
+}
+
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.max(400), failure_persistence: None, ..default }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn whatever_happens_the_log_is_a_prefix_of_what_was_written(seed: u64, ops in prop::collection::vec(op(), 1..60)) {
+        run(seed, &ops);
+    }
+}
+
+#[test]
+fn the_marker_of_a_clean_shutdown_is_gone_before_anything_is_loaded() {
+    let mut world = World::new(0);
+    world.close().expect("the disk works");
+    let disk = world.disk.restart_process();
+    let opened = now(LogDir::open(disk.clone(), "/data".into(), Default::default())).expect("it is there");
+    assert_eq!((opened.clean, opened.clean_broker_epoch), (true, Some(BrokerEpoch(7))));
+    let disk = disk.restart_machine(PowerLoss::Everything);
+    assert!(disk.bytes(Path::new("/data/.kafka_cleanshutdown")).is_err(), "KAFKA-10471");
+}

@@ -81,7 +81,7 @@ impl Fixture {
 
     fn expire(&mut self) {
         let mut resolutions = Vec::new();
-        self.queue.expire(LATER, &mut resolutions);
+        self.queue.expire(LATER, &Unsent::TimedOut, &mut resolutions);
         self.queue.mend(&mut self.identity, &mut resolutions);
         tell(resolutions);
     }

@@ -1,0 +1,91 @@
+use super::*;
+use crate::env::memory::PowerLoss;
+use crate::env::{Step, Stepper};
+use crate::ids::{BrokerId, TopicPartition, Uuid};
+use crate::log::checkpoint::Offsets;
+use crate::log::dir::{LogDir, OpenError, Opened};
+use crate::log::meta_properties::MetaProperties;
+
+fn open(disk: &MemoryDisk) -> Opened<MemoryDisk> {
+    now(LogDir::open(disk.clone(), "/srv/data".into(), Default::default())).expect("the disk works")
+}
+
+fn partition(number: i32) -> TopicPartition {
+    TopicPartition::new(Uuid([7; 16]), number)
+}
+
+#[test]
+fn a_directory_is_created_formatted_and_found_again_after_a_loss_of_power() {
+    let disk = MemoryDisk::new(0);
+    let opened = open(&disk);
+    assert_eq!((opened.meta, opened.clean, opened.partitions.len()), (None, false, 0));
+    let meta = MetaProperties { cluster_id: "c".into(), node_id: BrokerId(1), directory_id: Uuid([1; 16]) };
+    now(opened.dir.format(&meta)).expect("the disk works");
+    let offsets = Offsets::from([(partition(0), Offset(5))]);
+    now(opened.dir.write_high_watermarks(&offsets)).expect("the disk works");
+    let mut log = opened.dir.create_log(partition(0), small(), Offset::ZERO, NOW).expect("the disk works");
+    flush(&mut log);
+    let opened = open(&disk.restart_machine(PowerLoss::Everything));
+    assert_eq!((opened.meta, opened.partitions), (Some(meta), vec![partition(0)]));
+    assert_eq!(opened.checkpoints.of(partition(0)).high_watermark, Offset(5));
+    assert_eq!(opened.checkpoints.of(partition(1)), Checkpointed::default());
+}
+
+#[test]
+fn a_directory_belongs_to_one_process() {
+    let disk = MemoryDisk::new(0);
+    let opened = open(&disk);
+    let second = now(LogDir::open(disk.clone(), "/srv/data".into(), Default::default()));
+    assert!(matches!(second, Err(OpenError::InUse(_))));
+    drop(opened);
+    open(&disk);
+}
+
+#[test]
+fn a_directory_that_is_not_understood_is_not_touched() {
+    let disk = MemoryDisk::new(0);
+    drop(open(&disk));
+    disk.put("/srv/data/meta.properties", b"version=9\n");
+    let calls = disk.calls();
+    let refused = now(LogDir::open(disk.clone(), "/srv/data".into(), Default::default()));
+    assert!(matches!(refused, Err(OpenError::MetaProperties(_))));
+    assert_eq!(disk.calls() - calls, 1, "nothing but the attempt to create what is there");
+}
+
+#[test]
+fn a_damaged_checkpoint_counts_as_none() {
+    let disk = MemoryDisk::new(0);
+    drop(open(&disk));
+    disk.put("/srv/data/recovery-point-offset-checkpoint", &[0; 99]);
+    assert!(open(&disk).checkpoints.recovery_points.is_empty());
+}
+
+#[test]
+fn a_deleted_partition_is_gone_at_once_and_its_files_go_step_by_step() {
+    let disk = MemoryDisk::new(0);
+    let opened = open(&disk);
+    let mut log = opened.dir.create_log(partition(3), small(), Offset::ZERO, NOW).expect("the disk works");
+    append_many(&mut log, 25);
+    drop(opened.dir.delete_log(partition(3)).expect("the disk works"));
+    let opened = open(&disk.restart_process());
+    assert!(opened.partitions.is_empty());
+    let mut removal = opened.dir.removal(opened.deleted[0].clone());
+    let removed = loop {
+        if let Step::Done(removed) = removal.step() {
+            break removed;
+        }
+    };
+    assert!(removed.is_ok());
+    drop(opened);
+    assert!(open(&disk.restart_process()).deleted.is_empty());
+}
+
+#[test]
+fn one_failure_takes_the_directory_offline() {
+    let disk = MemoryDisk::new(0);
+    let dir = open(&disk).dir;
+    disk.fail_next(sites::CHECKPOINT_SYNC, ErrorKind::Other);
+    let error = now(dir.write_log_starts(&Offsets::new())).expect_err("it was told to fail");
+    assert!(!dir.is_offline());
+    assert!(dir.fail(&error) && dir.is_offline());
+}
