@@ -141,7 +141,8 @@ mod tests {
         let mut context = std::task::Context::from_waker(waker);
         let sent = std::pin::pin!(outgoing.send(&mut recorder)).poll(&mut context);
         assert!(matches!(sent, std::task::Poll::Ready(Ok(()))));
-        assert!(outgoing.is_empty() && outgoing.len() == 0);
+        assert!(outgoing.is_empty());
+        assert_eq!(outgoing.slice_bytes, 0);
         recorder.0
     }
 

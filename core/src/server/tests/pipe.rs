@@ -153,10 +153,12 @@ struct Waiting<F> {
     waker: Option<Waker>,
 }
 
+type Ports<F> = Arc<Mutex<BTreeMap<u16, Arc<Mutex<Waiting<F>>>>>>;
+
 /// Listeners by port.
 pub(crate) struct Wires<F> {
     capacity: usize,
-    ports: Arc<Mutex<BTreeMap<u16, Arc<Mutex<Waiting<F>>>>>>,
+    ports: Ports<F>,
 }
 
 impl<F> Clone for Wires<F> {
@@ -174,7 +176,7 @@ impl<F> Wires<F> {
 pub(crate) struct Ear<F> {
     port: u16,
     waiting: Arc<Mutex<Waiting<F>>>,
-    ports: Arc<Mutex<BTreeMap<u16, Arc<Mutex<Waiting<F>>>>>>,
+    ports: Ports<F>,
 }
 
 impl<F> Drop for Ear<F> {
