@@ -59,14 +59,17 @@ impl Broker {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary runs");
-        let mut log = BufReader::new(child.stderr.take().expect("it is piped"));
+        let log = BufReader::new(child.stderr.take().expect("it is piped"));
+        // From here on the child is waited for, whatever happens.
+        let mut broker = Self { child, log, port: 0 };
         let mut said = String::new();
         loop {
             let mut line = String::new();
-            assert!(log.read_line(&mut line).expect("the log is text") > 0, "it ended: {said}");
+            assert!(broker.log.read_line(&mut line).expect("the log is text") > 0, "it ended: {said}");
             if let Some((_, port)) = line.split_once(" started port=") {
                 let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
-                return Self { child, log, port: digits.parse().expect("a port") };
+                broker.port = digits.parse().expect("a port");
+                return broker;
             }
             said.push_str(&line);
         }
