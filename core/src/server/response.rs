@@ -142,6 +142,7 @@ mod tests {
         let sent = std::pin::pin!(outgoing.send(&mut recorder)).poll(&mut context);
         assert!(matches!(sent, std::task::Poll::Ready(Ok(()))));
         assert!(outgoing.is_empty());
+        assert_eq!(outgoing.slice_bytes, 0);
         recorder.0
     }
 

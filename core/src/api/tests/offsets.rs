@@ -1,6 +1,7 @@
 //! ListOffsets, OffsetForLeaderEpoch, DeleteRecords.
 
 use super::*;
+use crate::env::Env;
 use crate::wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use crate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use crate::wire::messages::offset_for_leader_epoch_request::{
@@ -154,5 +155,29 @@ fn records_are_deleted_up_to_the_high_watermark_and_not_beyond() {
         }
         let response = scene.call(&at("t", 0, -2), 11).await;
         assert_eq!(response.topics[0].partitions[0].offset, 10);
+    });
+}
+
+/// What was deleted does not come back: the answer waits for the checkpoint of the log starts.
+#[test]
+fn deleted_records_stay_deleted_when_the_process_dies_right_after_the_answer() {
+    let disk = {
+        let env = Wired::new(1 << 20);
+        env.node.block_on(async {
+            let node = node::start(&env, configured(&[])).await;
+            let client = Client::connect(&env, node.server().port()).await;
+            let mut scene = Scene { env: &env, node, client };
+            ten_records(&mut scene).await;
+            let response = scene.call(&delete_records("t", 4), 2).await;
+            assert_eq!(response.topics[0].partitions[0].low_watermark, 4);
+        });
+        env.disk().restart_process()
+    };
+    let env = Wired::on(disk, 1 << 20);
+    env.node.block_on(async {
+        let node = node::start(&env, configured(&[])).await;
+        let mut client = Client::connect(&env, node.server().port()).await;
+        let response = client.call(&at("t", 0, -2), 11).await;
+        assert_eq!(response.topics[0].partitions[0].offset, 4);
     });
 }

@@ -96,7 +96,8 @@ impl<F: File> StreamWriter for Writer<F> {
             pipe.bytes.extend_from_slice(&bytes[..count]);
             bytes.advance(count);
             if count > 0 {
-                pipe.wake(); // and not for nothing: the writer itself may be among those who wait
+                // Otherwise a writer that waits would wake itself for ever.
+                pipe.wake();
             }
             if bytes.is_empty() {
                 return Poll::Ready(Ok(()));
@@ -152,13 +153,12 @@ struct Waiting<F> {
     waker: Option<Waker>,
 }
 
-/// Who listens at each port.
-type Ports<F> = BTreeMap<u16, Arc<Mutex<Waiting<F>>>>;
+type Ports<F> = Arc<Mutex<BTreeMap<u16, Arc<Mutex<Waiting<F>>>>>>;
 
 /// Listeners by port.
 pub(crate) struct Wires<F> {
     capacity: usize,
-    ports: Arc<Mutex<Ports<F>>>,
+    ports: Ports<F>,
 }
 
 impl<F> Clone for Wires<F> {
@@ -176,7 +176,7 @@ impl<F> Wires<F> {
 pub(crate) struct Ear<F> {
     port: u16,
     waiting: Arc<Mutex<Waiting<F>>>,
-    ports: Arc<Mutex<Ports<F>>>,
+    ports: Ports<F>,
 }
 
 impl<F> Drop for Ear<F> {
