@@ -147,7 +147,7 @@ impl State {
     }
 
     /// What remains of one file's changes.
-    fn survivors(&mut self, mode: PowerLoss, changes: Vec<Change>) -> Vec<Change> {
+    fn survivors(&mut self, mode: PowerLoss, changes: Vec<Change>, durable_len: usize) -> Vec<Change> {
         match mode {
             PowerLoss::Everything => Vec::new(),
             PowerLoss::Nothing => changes,
@@ -160,11 +160,15 @@ impl State {
                 }
                 kept
             }
-            PowerLoss::Subset => changes.into_iter().flat_map(|change| self.sectors(change)).collect(),
+            PowerLoss::Subset => {
+                changes.into_iter().flat_map(|change| self.sectors(change, durable_len)).collect()
+            }
         }
     }
 
-    fn sectors(&mut self, change: Change) -> Vec<Change> {
+    /// Zeros and garbage come where the file had grown. What overwrites durable bytes is old or new, sector by
+    /// sector: a disk writes a sector whole or not at all, and every append to a half-filled one relies on it.
+    fn sectors(&mut self, change: Change, durable_len: usize) -> Vec<Change> {
         let Change::Write { position, bytes } = change else {
             return if self.draw(2) == 0 { vec![change] } else { Vec::new() };
         };
@@ -172,10 +176,15 @@ impl State {
         let mut kept = Vec::new();
         let mut at = position;
         while at < end {
-            let sector_end = ((at / 512 + 1) * 512).min(end);
+            let mut sector_end = ((at / 512 + 1) * 512).min(end);
+            let overwrites = at < durable_len;
+            if overwrites {
+                sector_end = sector_end.min(durable_len);
+            }
             let mut sector = bytes[at - position..sector_end - position].to_vec();
             match self.draw(8) {
                 0..=4 => {}
+                5 | 6 if overwrites => {}
                 5 => sector.fill(0),
                 6 => sector.iter_mut().for_each(|byte| *byte = self.draw(256) as u8),
                 _ => {
@@ -192,7 +201,8 @@ impl State {
     fn lose_power(&mut self, mode: PowerLoss) {
         for index in 0..self.inodes.len() {
             let changes = std::mem::take(&mut self.inodes[index].pending);
-            let survivors = self.survivors(mode, changes);
+            let durable_len = self.inodes[index].durable.len();
+            let survivors = self.survivors(mode, changes, durable_len);
             let inode = &mut self.inodes[index];
             survivors.iter().for_each(|change| apply(&mut inode.durable, change));
             inode.visible = inode.durable.clone();

@@ -49,7 +49,11 @@ fn a_directory_that_is_not_understood_is_not_touched() {
     let calls = disk.calls();
     let refused = now(LogDir::open(disk.clone(), "/srv/data".into(), Default::default()));
     assert!(matches!(refused, Err(OpenError::MetaProperties(_))));
-    assert_eq!(disk.calls() - calls, 3, "nothing but the attempt to create what is there, and syncs of names");
+    assert_eq!(
+        disk.calls() - calls,
+        3,
+        "nothing but the attempt to create what is there, and syncs of names"
+    );
 }
 
 #[test]
