@@ -29,10 +29,14 @@ struct Broker {
 
 impl Broker {
     fn start(directory: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a port")
+            .port();
         let properties = directory.join("server.properties");
         let data = directory.join("data");
-        let text = format!("node.id=1\nlog.dirs={}\nlisteners=PLAINTEXT://127.0.0.1:{port}\n", data.display());
+        let text =
+            format!("node.id=1\nlog.dirs={}\nlisteners=PLAINTEXT://127.0.0.1:{port}\n", data.display());
         std::fs::write(&properties, text).expect("the directory is writable");
         let mut broker = Self { properties, port, child: None };
         broker.spawn();
@@ -67,7 +71,8 @@ async fn read_all(client: &Client<TokioEnv>, partition: i32, end: Offset) -> Vec
     let fetcher = Fetcher::new(client.clone(), FetcherSettings::default());
     let (mut offset, mut values) = (Offset(0), Vec::new());
     while offset < end {
-        let fetched = fetcher.fetch(TOPIC, partition, offset, 500, 1, 10_000).await.expect("the broker is there");
+        let fetched =
+            fetcher.fetch(TOPIC, partition, offset, 500, 1, 10_000).await.expect("the broker is there");
         let mut rest = fetched.batches;
         while !rest.is_empty() {
             let batch = Batch::split_from(&mut rest).expect("whole batches");
@@ -96,8 +101,12 @@ fn our_client_writes_and_reads_each_record_once_through_kills() {
     };
     runtimes.block_on(async {
         let client = Client::new(env, settings);
-        let topic =
-            NewTopic { name: TOPIC.into(), partitions: 2, replication_factor: 1, configs: Default::default() };
+        let topic = NewTopic {
+            name: TOPIC.into(),
+            partitions: 2,
+            replication_factor: 1,
+            configs: Default::default(),
+        };
         let created = client.create_topics(&[topic], false).await.expect("an answer");
         assert!(created[0].is_ok(), "{created:?}");
 
@@ -120,8 +129,11 @@ fn our_client_writes_and_reads_each_record_once_through_kills() {
         for partition in 0..2 {
             let latest = client.list_offsets(TOPIC, partition, OffsetSpec::Latest).await.expect("an answer");
             assert_eq!(latest.offset, Offset(300));
-            let expected: Vec<_> =
-                delivered.iter().filter(|(of, _)| *of == partition).map(|(_, record)| record.clone()).collect();
+            let expected: Vec<_> = delivered
+                .iter()
+                .filter(|(of, _)| *of == partition)
+                .map(|(_, record)| record.clone())
+                .collect();
             assert_eq!(read_all(&client, partition, latest.offset).await, expected);
         }
 

@@ -46,7 +46,9 @@ impl Check for EpochCache {
                     _ => Ok(()),
                 }
             }
-            Seen::Recovered { fact: Fact::Recovered { partition, clean, log_start, log_end }, scan, .. } => {
+            Seen::Recovered {
+                fact: Fact::Recovered { partition, clean, log_start, log_end }, scan, ..
+            } => {
                 let Some(file) = &scan.epoch_file else { return Ok(()) };
                 let lines = file
                     .as_ref()
