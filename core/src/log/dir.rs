@@ -13,6 +13,7 @@ use crate::env::{Disk, Step, Stepper};
 use crate::ids::{BrokerEpoch, Offset, TopicPartition};
 use crate::museum::{Switch, Switches};
 use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::time::Timestamp;
 
 const META_PROPERTIES: &str = "meta.properties";
@@ -43,6 +44,8 @@ pub struct LogDir<D: Disk> {
     path: PathBuf,
     switches: Switches,
     offline: AtomicBool,
+    /// What the checkpoint of the recovery points says.
+    recovery_points: Mutex<Offsets>,
     _lock: D::Lock,
 }
 
@@ -112,7 +115,10 @@ impl<D: Disk> LogDir<D> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(OpenError::InUse(path)),
             locked => locked.on(sites::DIR_LOCK, &path)?,
         };
-        let dir = Self { disk, path, switches, offline: AtomicBool::new(false), _lock: lock };
+        // What a process saw in the page cache may still be lost with the power; what this one saw may not.
+        disk.sync_dir(sites::DIR_SYNC, &path).await.on(sites::DIR_SYNC, &path)?;
+        let (offline, recovery_points) = (AtomicBool::new(false), Mutex::default());
+        let dir = Self { disk, path, switches, offline, recovery_points, _lock: lock };
         let meta = dir.read_meta()?;
         let marker = checkpoint::read(&dir.disk, &dir.path.join(CLEAN_SHUTDOWN))?;
         if marker.is_some() && removes_marker_before_loading(switches) {
@@ -124,6 +130,7 @@ impl<D: Disk> LogDir<D> {
             log_starts: dir.read_offsets(LOG_STARTS)?,
             high_watermarks: dir.read_offsets(HIGH_WATERMARKS)?,
         };
+        dir.recovery_points().clone_from(&checkpoints.recovery_points);
         let clean_broker_epoch = marker.as_deref().and_then(broker_epoch_of);
         Ok(Opened {
             dir,
@@ -136,9 +143,7 @@ impl<D: Disk> LogDir<D> {
         })
     }
 
-    /// To be called when all logs are loaded and [`LogDir::write_recovery_points`] has written what they say now,
-    /// before anything is appended: a recovery may have lowered a recovery point, and even one that looks right may
-    /// be a replacement whose durability a crash prevented, while the next recovery does not verify what lies below.
+    /// To be called when all logs are loaded.
     ///
     /// # Errors
     /// When a disk call fails.
@@ -212,7 +217,32 @@ impl<D: Disk> LogDir<D> {
     /// # Errors
     /// When a disk call fails.
     pub async fn write_recovery_points(&self, offsets: &Offsets) -> Result<(), DiskError> {
-        self.replace(RECOVERY_POINTS, &checkpoint::encode_offsets(offsets)).await
+        self.replace(RECOVERY_POINTS, &checkpoint::encode_offsets(offsets)).await?;
+        self.recovery_points().clone_from(offsets);
+        Ok(())
+    }
+
+    /// Makes sure that the checkpoint does not say more of one log than `recovery_point`. To be called after a
+    /// recovery, and after a cut that says so, before anything is appended: the next recovery does not verify what
+    /// lies below the recovery point. Not at the same time as [`LogDir::write_recovery_points`].
+    ///
+    /// # Errors
+    /// When a disk call fails.
+    pub async fn lower_recovery_point(
+        &self,
+        partition: TopicPartition,
+        recovery_point: Offset,
+    ) -> Result<(), DiskError> {
+        let mut offsets = self.recovery_points().clone();
+        match offsets.get_mut(&partition) {
+            Some(offset) if *offset > recovery_point => *offset = recovery_point,
+            _ => return Ok(()),
+        }
+        self.write_recovery_points(&offsets).await
+    }
+
+    fn recovery_points(&self) -> MutexGuard<'_, Offsets> {
+        self.recovery_points.lock().expect("a panic under this lock ends the process")
     }
 
     /// Writes where the logs in the directory begin.

@@ -44,8 +44,8 @@ pub struct Checkpointed {
 
 /// A log that was brought back.
 ///
-/// Before anything is appended, [`LogDir::finish_loading`](super::dir::LogDir::finish_loading) writes the recovery
-/// points anew.
+/// Before anything is appended, [`LogDir::lower_recovery_point`](super::dir::LogDir::lower_recovery_point) is told the
+/// log's recovery point.
 pub struct Recovered<D: Disk> {
     /// The log.
     pub log: Log<D>,

@@ -21,8 +21,9 @@ const FOLD_BYTES: usize = 64 << 10;
 pub struct Truncated {
     /// The new log end: the offset asked for, or less when that lay inside a batch.
     pub log_end: Offset,
-    /// Whether the cut went below what was flushed. Then the checkpoint of the recovery point must be lowered to
-    /// [`Log::recovery_point`] before anything is appended: a recovery does not verify what lies below it.
+    /// Whether the cut went below what was flushed. Then
+    /// [`LogDir::lower_recovery_point`](super::dir::LogDir::lower_recovery_point) must be told [`Log::recovery_point`]
+    /// before anything is appended: a recovery does not verify what lies below it.
     pub below_flushed: bool,
 }
 

@@ -76,6 +76,8 @@ impl<E: Env> Applier<E> {
                 LogError::Disk(error) => directory.fail(&self.env, &error),
                 LogError::Read(error) => StorageError { cause: error.to_string() },
             })?;
+        let lowered = log_dir.lower_recovery_point(id, log.recovery_point()).await;
+        lowered.map_err(|error| directory.fail(&self.env, &error))?;
         if cut_bytes > 0 {
             tracing::info!(partition = %id, cut_bytes, "the end of a log was torn and is cut off");
         }

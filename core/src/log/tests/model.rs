@@ -206,7 +206,7 @@ impl World {
         assert_eq!(truncated.log_end, cut.max(Offset(start)));
         self.written = truncated.log_end;
         if truncated.below_flushed {
-            self.checkpoint()?;
+            now(self.dir.lower_recovery_point(PARTITION, self.log.recovery_point())).map_err(drop)?;
         }
         self.struck = self.struck.min(truncated.log_end);
         Ok(())
@@ -264,8 +264,7 @@ impl World {
         assert!(recovered.clean || !clean, "a clean shutdown is recognised");
         self.dir = dir;
         self.check_recovered(recovered, checkpointed, power.is_some());
-        let recovery_points = Offsets::from([(PARTITION, self.log.recovery_point())]);
-        now(self.dir.write_recovery_points(&recovery_points)).expect("the disk works");
+        now(self.dir.lower_recovery_point(PARTITION, self.log.recovery_point())).expect("the disk works");
         now(self.dir.finish_loading()).expect("the disk works");
         // Every leadership has an epoch of its own, a restarted broker's too.
         self.epoch.0 += 1;
