@@ -146,8 +146,8 @@ impl State {
         inode.pending.push(change);
     }
 
-    /// What remains of one file's changes.
-    fn survivors(&mut self, mode: PowerLoss, changes: Vec<Change>) -> Vec<Change> {
+    /// What remains of one file's changes, of which so many bytes were durable before.
+    fn survivors(&mut self, mode: PowerLoss, changes: Vec<Change>, durable_len: usize) -> Vec<Change> {
         match mode {
             PowerLoss::Everything => Vec::new(),
             PowerLoss::Nothing => changes,
@@ -160,11 +160,14 @@ impl State {
                 }
                 kept
             }
-            PowerLoss::Subset => changes.into_iter().flat_map(|change| self.sectors(change)).collect(),
+            PowerLoss::Subset => {
+                changes.into_iter().flat_map(|change| self.sectors(change, durable_len)).collect()
+            }
         }
     }
 
-    fn sectors(&mut self, change: Change) -> Vec<Change> {
+    /// A sector that was durable holds what it held or what was written over it; only a new one may hold anything.
+    fn sectors(&mut self, change: Change, durable_len: usize) -> Vec<Change> {
         let Change::Write { position, bytes } = change else {
             return if self.draw(2) == 0 { vec![change] } else { Vec::new() };
         };
@@ -174,10 +177,11 @@ impl State {
         while at < end {
             let sector_end = ((at / 512 + 1) * 512).min(end);
             let mut sector = bytes[at - position..sector_end - position].to_vec();
+            let is_new = at >= durable_len;
             match self.draw(8) {
                 0..=4 => {}
-                5 => sector.fill(0),
-                6 => sector.iter_mut().for_each(|byte| *byte = self.draw(256) as u8),
+                5 if is_new => sector.fill(0),
+                6 if is_new => sector.iter_mut().for_each(|byte| *byte = self.draw(256) as u8),
                 _ => {
                     at = sector_end;
                     continue;
@@ -192,7 +196,8 @@ impl State {
     fn lose_power(&mut self, mode: PowerLoss) {
         for index in 0..self.inodes.len() {
             let changes = std::mem::take(&mut self.inodes[index].pending);
-            let survivors = self.survivors(mode, changes);
+            let durable_len = self.inodes[index].durable.len();
+            let survivors = self.survivors(mode, changes, durable_len);
             let inode = &mut self.inodes[index];
             survivors.iter().for_each(|change| apply(&mut inode.durable, change));
             inode.visible = inode.durable.clone();
