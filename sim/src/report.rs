@@ -252,6 +252,10 @@ impl Report<'_> {
                 "FAIL  {name}: the expected violation of {} was found in none of {passed} seeds",
                 self.scenario.expect.unwrap_or_default()
             ),
+            _ if passed == verdicts.len() => writeln!(
+                text,
+                "FAIL  {name}: {passed} of {passed} seeds passed, but there are disk sites that nothing struck"
+            ),
             _ => {
                 writeln!(text, "FAIL  {name}: {} of {} seeds failed", verdicts.len() - passed, verdicts.len())
             }
