@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[derive(Parser)]
 #[command(
     name = "bench",
-    after_help = "Examples:\n  cargo run --release -p bench -- smoke\n  cargo run --release -p bench -- smoke --format json\n  cargo run --release -p bench -- smoke --broker ./jangbu --rounds 7\n\nExit codes: 0 measured, 1 a run failed, 2 usage."
+    after_help = "Examples:\n  cargo run --release -p bench -- smoke\n  cargo run --release -p bench -- smoke --format json\n  cargo run --release -p bench -- smoke --broker ./jangbu --rounds 7\n  cargo run --release -p bench -- smoke --only 'produce 16 KiB' --seconds 10\n\nExit codes: 0 measured, 1 a run failed, 2 usage."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -42,6 +42,9 @@ struct SmokeArguments {
     /// Seconds a point is measured for in one round.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    /// Measure only the points whose name contains this, such as "256 KiB".
+    #[arg(long)]
+    only: Option<String>,
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,

@@ -5,7 +5,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use jangbu_core::record::builder::BatchBuilder;
 use jangbu_core::record::compression::Codec;
@@ -54,6 +54,11 @@ pub fn run(arguments: &SmokeArguments, network: &str) -> Result<()> {
     plans.push(fetch_probe("fetch 1 MiB by copy", probe::Send::Copy, time));
     plans.push(produce(&broker, 1 << 10, 1, time));
     plans.push(echo_probe(1 << 10, time));
+
+    if let Some(only) = &arguments.only {
+        plans.retain(|plan| plan.name.contains(only.as_str()));
+        ensure!(!plans.is_empty(), "no point's name contains `{only}`");
+    }
 
     let samples = rounds(&mut plans, arguments.rounds)?;
     let points: Vec<_> = plans
@@ -139,7 +144,8 @@ fn produce(broker: &std::rc::Rc<Broker>, bytes: usize, depth: usize, time: Durat
 /// Fetches the same few responses again and again; all of them stay in the page cache.
 fn fetch(broker: &std::rc::Rc<Broker>, name: &str, time: Duration) -> Result<Plan> {
     let topic = "fetched";
-    let each = batch(FETCH_BYTES / 4 - 64);
+    // Four of them fit, whatever the records' framing adds.
+    let each = batch(FETCH_BYTES / 4 - 4096);
     let records = jangbu_core::record::batch::BatchHeader::parse(&each)
         .context("the builder makes batches")?
         .record_count;

@@ -12,6 +12,7 @@ use jangbu_core::env::memory::MemoryDisk;
 use jangbu_core::env::one_node::OneNode;
 use jangbu_core::env::{Clock, Env, File, FileSlice, Site};
 use jangbu_core::ids::{LeaderEpoch, Offset, TopicPartition, Uuid};
+use jangbu_core::log::FlushScope;
 use jangbu_core::log::dir::LogDir;
 use jangbu_core::partition::{
     Acknowledgement, Acks, Appended, Directory, Isolation, Parked, Partition, ReadError, ReadRequest,
@@ -188,7 +189,7 @@ fn producers_that_wait_for_a_flush_are_woken_and_readers_see_only_what_is_flushe
                 let scene = scene.clone();
                 thread::spawn(move || {
                     while scene.partition.progress().snapshot().flushed < Offset(3 * BATCHES as i64) {
-                        future::block_on(scene.partition.flush(&scene.env));
+                        future::block_on(scene.partition.flush(&scene.env, FlushScope::Everything));
                         thread::yield_now();
                     }
                 })

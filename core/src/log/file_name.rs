@@ -31,6 +31,21 @@ pub(super) fn temporary_of(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// The end of the name of a file that has left the log and waits to be removed, as Kafka has it.
+const DELETED: &str = ".deleted";
+
+/// What a file is called once it has left the log.
+pub(super) fn deleted_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(DELETED);
+    name.into()
+}
+
+/// Whether a name says that its file has left the log.
+pub(super) fn is_deleted(name: &str) -> bool {
+    name.ends_with(DELETED)
+}
+
 impl Kind {
     const ALL: [Self; 4] = [Self::Log, Self::OffsetIndex, Self::TimeIndex, Self::Snapshot];
 

@@ -11,13 +11,26 @@ use crate::ids::Offset;
 use crate::museum::Switches;
 use crate::sync::Arc;
 
+/// How much of a log a flush makes durable. Each scope holds the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlushScope {
+    /// Names and epochs: what the removal of old segments waits for.
+    Names,
+    /// The sealed segments too: what the recovery point waits for, whatever the topic's policy says.
+    Sealed,
+    /// Every batch appended so far.
+    Everything,
+}
+
 /// Everything that must be synced so that the log is durable up to an offset. Synced outside of any lock.
 pub struct Flush<D: Disk> {
     directory: Arc<Directory<D>>,
     switches: Switches,
     generation: u64,
-    up_to: Offset,
-    active: D::File,
+    /// Where what it makes durable ends; `None` when it moves no watermark.
+    up_to: Option<Offset>,
+    /// The active segment's file, if it is to be synced.
+    active: Option<D::File>,
     active_segment: Arc<Segment<D>>,
     sealed: Vec<Offset>,
     snapshots: Vec<Offset>,
@@ -29,18 +42,24 @@ pub struct Flush<D: Disk> {
 }
 
 impl<D: Disk> Log<D> {
-    /// Notes what a flush of everything appended so far must sync.
-    pub fn begin_flush(&self) -> Flush<D> {
+    /// Notes what a flush of this scope must sync.
+    pub fn begin_flush(&self, scope: FlushScope) -> Flush<D> {
         let durability = &self.durability;
+        let is_data = scope >= FlushScope::Sealed;
+        let up_to = match scope {
+            FlushScope::Names => None,
+            FlushScope::Sealed => Some(self.active_segment().base_offset),
+            FlushScope::Everything => Some(self.log_end),
+        };
         Flush {
             directory: self.directory.clone(),
             switches: self.settings.switches,
             generation: durability.generation,
-            up_to: self.log_end,
-            active: self.active.file.clone(),
+            up_to,
+            active: (scope == FlushScope::Everything).then(|| self.active.file.clone()),
             active_segment: self.active_segment().clone(),
-            sealed: durability.unsynced.clone(),
-            snapshots: durability.snapshots_unsynced.clone(),
+            sealed: if is_data { durability.unsynced.clone() } else { Vec::new() },
+            snapshots: if is_data { durability.snapshots_unsynced.clone() } else { Vec::new() },
             epochs: durability.epochs.is_pending().then(|| checkpoint::encode_epochs(&self.epochs)),
             epochs_changed: durability.epochs.changed,
             names: durability.names.is_pending(),
@@ -62,7 +81,7 @@ impl<D: Disk> Log<D> {
         }
         durability.unsynced.retain(|base| !flush.sealed.contains(base));
         durability.snapshots_unsynced.retain(|offset| !flush.snapshots.contains(offset));
-        durability.flushed = durability.flushed.max(flush.up_to);
+        durability.flushed = flush.up_to.map_or(durability.flushed, |up_to| durability.flushed.max(up_to));
         Some(durability.flushed)
     }
 
@@ -94,25 +113,21 @@ impl<D: Disk> Log<D> {
 }
 
 impl<D: Disk> Flush<D> {
-    /// The offset up to which this makes the log durable.
-    pub fn up_to(&self) -> Offset {
-        self.up_to
-    }
-
     /// Syncs: batches, then what is derived from them, then names.
     ///
     /// # Errors
     /// When a sync fails. The pages' state is unknown then: the directory goes offline, and nothing is synced again.
     pub async fn sync(&self) -> Result<(), DiskError> {
-        self.active_segment.write_buffered()?;
+        if self.active.is_some() {
+            self.active_segment.write_buffered()?;
+        }
         for &base in &self.sealed {
             self.sync_file(Kind::Log, base, sites::FLUSH_SYNC_SEGMENT).await?;
         }
-        let path = self.active_segment.base_offset;
-        self.active
-            .sync(sites::FLUSH_SYNC_ACTIVE)
-            .await
-            .map_err(|error| self.error(sites::FLUSH_SYNC_ACTIVE, Kind::Log, path, error))?;
+        if let Some(active) = &self.active {
+            let synced = active.sync(sites::FLUSH_SYNC_ACTIVE).await;
+            synced.on(sites::FLUSH_SYNC_ACTIVE, &self.active_segment.path(Kind::Log))?;
+        }
         for &base in &self.sealed {
             self.sync_file(Kind::OffsetIndex, base, sites::FLUSH_SYNC_INDEX).await?;
             self.sync_file(Kind::TimeIndex, base, sites::FLUSH_SYNC_INDEX).await?;
@@ -150,9 +165,5 @@ impl<D: Disk> Flush<D> {
             opened => opened.on(sites::FLUSH_OPEN, &path)?,
         };
         file.sync(site).await.on(site, &path)
-    }
-
-    fn error(&self, site: Site, kind: Kind, offset: Offset, source: std::io::Error) -> DiskError {
-        DiskError::new(site, &kind.path(&self.directory.path, offset), source)
     }
 }

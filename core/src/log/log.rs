@@ -32,6 +32,8 @@ pub struct Log<D: Disk> {
     pub(super) snapshots: Vec<Offset>,
     /// Segments that retention took out and whose files wait to be removed, oldest first.
     pub(super) doomed: Vec<Doomed<D>>,
+    /// Files that were set aside and wait to be removed, in that order.
+    pub(super) removed: Vec<PathBuf>,
     /// A write failed: see [`Settings::stops_at_io_error`].
     pub(super) failed: bool,
 }
@@ -128,6 +130,7 @@ impl<D: Disk> Log<D> {
             durability,
             snapshots: Vec::new(),
             doomed: Vec::new(),
+            removed: Vec::new(),
             failed: false,
         }
     }

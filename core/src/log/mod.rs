@@ -32,10 +32,10 @@ mod view;
 pub use append::Appended;
 pub use contents::TimestampOffset;
 pub use error::{AppendError, DiskError, LogError, ReadError};
-pub use flush::Flush;
+pub use flush::{Flush, FlushScope};
 pub use log::Log;
 pub use recovery::{Recovered, Recovery};
-pub use retention::Retained;
+pub use retention::{Retained, SegmentRemoval};
 pub use truncate::Truncated;
 pub use view::{Slice, View};
 

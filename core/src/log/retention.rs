@@ -1,10 +1,13 @@
-use super::error::{DiskError, LogError};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use super::error::{DiskError, LogError, OnDisk};
 use super::file::remove_if_there;
-use super::file_name::Kind;
+use super::file_name::{self, Kind};
 use super::log::{Durability, Log};
 use super::segment::Segment;
 use super::sites;
-use crate::env::Disk;
+use crate::env::{Disk, Step, Stepper};
 use crate::ids::Offset;
 use crate::sync::Arc;
 use crate::time::Timestamp;
@@ -25,6 +28,25 @@ pub(super) struct Doomed<D: Disk> {
     /// the directory.
     names: u64,
     epochs: u64,
+}
+
+/// Removes the files of segments that have left the log, one per step.
+pub struct SegmentRemoval<D: Disk> {
+    disk: D,
+    /// In the reverse of the order in which they go.
+    paths: Vec<PathBuf>,
+}
+
+impl<D: Disk> Stepper for SegmentRemoval<D> {
+    type Output = Result<(), DiskError>;
+
+    fn step(&mut self) -> Step<Self::Output> {
+        let Some(path) = self.paths.pop() else { return Step::Done(Ok(())) };
+        match remove_if_there(&self.disk, sites::RETENTION_REMOVE, &path) {
+            Ok(()) => Step::More,
+            Err(error) => Step::Done(Err(error)),
+        }
+    }
 }
 
 impl<D: Disk> Doomed<D> {
@@ -55,8 +77,8 @@ impl<D: Disk> Log<D> {
 
     /// Takes the oldest segments out of the log as long as they are below its start, too old, or too much; only
     /// whole ones below the high watermark. Their files go in a later round, when a flush has made the new start
-    /// durable: a loss of power in between must not bring back some of them without the others. Closes what reads
-    /// have left open.
+    /// durable: a loss of power in between must not bring back some of them without the others. Then
+    /// [`Log::take_removal`] has the work of removing them, which is long. Closes what reads have left open.
     ///
     /// # Errors
     /// When a disk call fails; then the log takes no more writes.
@@ -65,7 +87,7 @@ impl<D: Disk> Log<D> {
         now: Timestamp,
         high_watermark: Offset,
     ) -> Result<Retained, LogError> {
-        self.remove_doomed(Doomed::is_safe)?;
+        self.set_aside_doomed(Doomed::is_safe)?;
         let due = self.segments_due(now, high_watermark);
         if due == self.segments.len() {
             self.roll(now)?;
@@ -76,31 +98,56 @@ impl<D: Disk> Log<D> {
             self.publish();
         }
         let (names, epochs) = (self.durability.names.changed, self.durability.epochs.changed);
+        // What is about to go needs no sync: should it come back torn, it lies below the start.
+        let begins = self.segments[0].base_offset;
+        self.durability.unsynced.retain(|base| *base >= begins);
         self.doomed.extend(doomed.into_iter().map(|segment| Doomed { segment, names, epochs }));
         self.view.close_idle();
         Ok(Retained { segments_removed: due, log_start: self.log_start })
     }
 
-    /// Removes files of segments that have left the log. Oldest first, so that a crash in between leaves a log
+    /// Renames files of segments that have left the log. Oldest first, so that a crash in between leaves a log
     /// without a gap.
-    pub(super) fn remove_doomed(
+    pub(super) fn set_aside_doomed(
         &mut self,
         is_due: impl Fn(&Doomed<D>, &Durability) -> bool,
     ) -> Result<(), DiskError> {
         while self.doomed.first().is_some_and(|doomed| is_due(doomed, &self.durability)) {
             let Doomed { segment, .. } = self.doomed.remove(0);
-            let gone = self.remove_with_snapshot(&segment);
+            let gone = self.set_aside(&segment);
             self.failed(gone)?;
         }
         Ok(())
     }
 
-    fn remove_with_snapshot(&mut self, segment: &Arc<Segment<D>>) -> Result<(), DiskError> {
-        self.remove_segment(segment, sites::RETENTION_REMOVE, sites::RETENTION_REMOVE_INDEX)?;
+    /// Gives the segment's files names that no recovery reads. To remove a large file takes milliseconds, in which
+    /// an append would wait for the lock that is held here; to rename it takes none.
+    fn set_aside(&mut self, segment: &Arc<Segment<D>>) -> Result<(), DiskError> {
+        segment.mark_removed();
+        let disk = &self.directory.disk;
+        for kind in [Kind::Log, Kind::OffsetIndex, Kind::TimeIndex, Kind::Snapshot] {
+            let path = segment.path(kind);
+            let aside = file_name::deleted_of(&path);
+            match disk.rename(sites::RETENTION_RENAME, &path, &aside) {
+                Err(error) if error.kind() == ErrorKind::NotFound && kind != Kind::Log => {}
+                renamed => {
+                    renamed.on(sites::RETENTION_RENAME, &path)?;
+                    self.removed.push(aside);
+                }
+            }
+        }
         self.snapshots.retain(|offset| *offset != segment.base_offset);
         self.durability.snapshots_unsynced.retain(|offset| *offset != segment.base_offset);
-        let path = segment.path(Kind::Snapshot);
-        remove_if_there(&self.directory.disk, sites::RETENTION_REMOVE_INDEX, &path)
+        self.durability.names.changed += 1;
+        Ok(())
+    }
+
+    /// The work of removing the files that have been set aside, if there are any. To be run outside of any lock; what
+    /// is left when it is not run, or fails half-way, goes at the next recovery.
+    pub fn take_removal(&mut self) -> Option<SegmentRemoval<D>> {
+        let mut paths = std::mem::take(&mut self.removed);
+        paths.reverse();
+        (!paths.is_empty()).then(|| SegmentRemoval { disk: self.directory.disk.clone(), paths })
     }
 
     /// How many segments, from the oldest on, may go. The active one may too, when it holds anything.

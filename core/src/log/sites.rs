@@ -60,10 +60,10 @@ sites! {
     TRUNCATE_CUT = "log.truncate.cut";
     /// Headers are read to fold producers again after a truncation.
     TRUNCATE_FOLD = "log.truncate.fold";
-    /// A segment's file is removed by retention.
+    /// A file of a segment that retention took out gets a name that says so.
+    RETENTION_RENAME = "log.retention.rename";
+    /// A file of a segment that retention took out is removed.
     RETENTION_REMOVE = "log.retention.remove";
-    /// A segment's index is removed by retention.
-    RETENTION_REMOVE_INDEX = "log.retention.remove-index";
     /// The active segment is synced.
     FLUSH_SYNC_ACTIVE = "log.flush.sync-active";
     /// A sealed segment or one of its other files is opened to be synced.

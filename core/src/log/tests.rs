@@ -88,7 +88,7 @@ fn append_many(log: &mut Log<MemoryDisk>, count: usize) {
 }
 
 pub(super) fn flush(log: &mut Log<MemoryDisk>) -> Option<Offset> {
-    let flush = log.begin_flush();
+    let flush = log.begin_flush(FlushScope::Everything);
     now(flush.sync()).expect("the disk works");
     log.end_flush(flush)
 }
@@ -368,7 +368,7 @@ fn a_flush_that_a_cut_overtook_proves_nothing() {
     append_many(&mut log, 15);
     assert_eq!(flush(&mut log), Some(Offset(15)));
     append_many(&mut log, 5);
-    let overtaken = log.begin_flush();
+    let overtaken = log.begin_flush(FlushScope::Everything);
     let truncated = log.truncate_to(Offset(12), NOW).expect("the disk works");
     assert!(truncated.below_flushed);
     append_many(&mut log, 8);

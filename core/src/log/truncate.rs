@@ -67,14 +67,14 @@ impl<D: Disk> Log<D> {
         removed.iter().for_each(|segment| segment.mark_removed());
         if kept == 0 {
             // They would be taken for the log's beginning, and their names may be needed again.
-            self.remove_doomed(|_, _| true)?;
+            self.set_aside_doomed(|_, _| true)?;
         }
         let file = create_segment(&self.directory, log_end)?;
         // Towards the new segment from both sides, so that a crash in between leaves no gap where it matters.
         let newer = removed.iter().rev().filter(|segment| segment.base_offset > log_end);
         let older = removed.iter().filter(|segment| segment.base_offset < log_end);
         for segment in newer.chain(older) {
-            self.remove_segment(segment, sites::TRUNCATE_REMOVE, sites::TRUNCATE_REMOVE)?;
+            self.remove_segment(segment)?;
         }
         if let Some(last) = kept.checked_sub(1) {
             let last = self.segments[last].clone();
@@ -129,18 +129,13 @@ impl<D: Disk> Log<D> {
     }
 
     /// Removes a segment's files; the indexes last, for they mean nothing alone.
-    pub(super) fn remove_segment(
-        &mut self,
-        segment: &Arc<Segment<D>>,
-        log_site: crate::env::Site,
-        index_site: crate::env::Site,
-    ) -> Result<(), DiskError> {
+    fn remove_segment(&mut self, segment: &Arc<Segment<D>>) -> Result<(), DiskError> {
         segment.mark_removed();
         let disk = &self.directory.disk;
         let path = segment.path(Kind::Log);
-        disk.remove_file(log_site, &path).on(log_site, &path)?;
+        disk.remove_file(sites::TRUNCATE_REMOVE, &path).on(sites::TRUNCATE_REMOVE, &path)?;
         for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
-            remove_if_there(disk, index_site, &segment.path(kind))?;
+            remove_if_there(disk, sites::TRUNCATE_REMOVE, &segment.path(kind))?;
         }
         self.durability.names.changed += 1;
         self.durability.unsynced.retain(|base| *base != segment.base_offset);

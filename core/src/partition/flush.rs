@@ -2,7 +2,7 @@
 
 use crate::env::{Disk, Env};
 use crate::fact::Fact;
-use crate::log::{DiskError, Flush};
+use crate::log::{DiskError, Flush, FlushScope};
 use crate::time::Instant;
 
 use super::partition::{Core, Partition};
@@ -10,12 +10,12 @@ use super::partition::{Core, Partition};
 /// What a partition knows of its flushes.
 #[derive(Debug, Default)]
 pub(super) struct FlushState {
-    /// Whether it stands in the flusher's queue.
-    wanted: bool,
+    /// What was asked for since the last flush began: then it stands in the flusher's queue, or is about to.
+    wanted: Option<FlushScope>,
     /// Whether a flush is under way: there is never a second one, which would write the same checkpoint.
     under_way: bool,
-    /// Whether another one was asked for meanwhile.
-    wanted_again: bool,
+    /// What was asked for meanwhile.
+    wanted_again: Option<FlushScope>,
     /// Of the bytes appended, those that are flushed.
     pub(super) flushed_bytes: u64,
     /// When the background flusher first saw records that were not flushed.
@@ -23,11 +23,29 @@ pub(super) struct FlushState {
 }
 
 impl<D: Disk> Core<D> {
-    /// Whether the partition must enter the flusher's queue, once until the next flush begins: because its topic
-    /// asks for it, or because a sealed segment, a name or an epoch waits (the recovery point cannot pass those).
+    /// Whether the partition must enter the flusher's queue at once, because its topic asks for it. What waits only
+    /// so that the recovery point can pass it, a sealed segment or a name, is flushed from time to time: many
+    /// segments share a round then, and one that retention takes meanwhile costs no sync at all.
     pub(super) fn wants_flush(&mut self) -> bool {
-        let due = self.asked_by_topic() || self.log.wants_flush();
-        due && !std::mem::replace(&mut self.flush.wanted, true)
+        self.asked_by_topic() && self.ask_for_flush(FlushScope::Everything)
+    }
+
+    /// Notes that a flush is wanted; whether the partition must enter the flusher's queue for it.
+    pub(super) fn ask_for_flush(&mut self, scope: FlushScope) -> bool {
+        let before = self.flush.wanted;
+        self.flush.wanted = before.max(Some(scope));
+        before.is_none()
+    }
+
+    /// Whether records wait for longer than `flush.ms`.
+    fn has_old_records(&mut self, now: Instant) -> bool {
+        let Some(interval) = self.settings.flush_interval else { return false };
+        if self.log.unflushed_records() == 0 {
+            self.flush.unflushed_since = None;
+            return false;
+        }
+        let since = *self.flush.unflushed_since.get_or_insert(now);
+        now.saturating_since(since) >= interval
     }
 
     fn asked_by_topic(&self) -> bool {
@@ -37,57 +55,56 @@ impl<D: Disk> Core<D> {
 }
 
 impl<E: Env> Partition<E> {
-    /// Flushes what has been appended so far. The wait happens outside the lock; appends go on meanwhile and are
-    /// the next flush's. A failure takes the directory offline: a sync is never tried again.
-    pub async fn flush(&self, env: &E) {
+    /// Flushes at least `scope`, and whatever was asked for. The wait happens outside the lock; appends go on
+    /// meanwhile and are the next flush's. A failure takes the directory offline: a sync is never tried again.
+    pub async fn flush(&self, env: &E, scope: FlushScope) {
         env.checkpoint().await;
-        let Some((flush, appended_bytes)) = self.begin_flush() else { return };
+        let Some(begun) = self.begin_flush(scope) else { return };
         let under_way = UnderWay(self);
-        let outcome = flush.sync().await;
+        let outcome = begun.flush.sync().await;
         env.checkpoint().await;
-        self.end_flush(env, flush, appended_bytes, outcome);
+        self.end_flush(env, begun, outcome);
         drop(under_way);
     }
 
-    /// Whether a flush is due that no append asked for: records wait for longer than `flush.ms`, or names and epochs
-    /// changed without an append. Asked from time to time by the background flusher.
-    pub(super) fn is_flush_due(&self, now: Instant) -> bool {
-        let Some(mut core) = self.enter_background() else { return false };
-        if core.wants_flush() {
-            return true;
-        }
-        let Some(interval) = core.settings.flush_interval else { return false };
-        if core.log.unflushed_records() == 0 {
-            core.flush.unflushed_since = None;
-            return false;
-        }
-        let since = *core.flush.unflushed_since.get_or_insert(now);
-        now.saturating_since(since) >= interval
+    /// The flush that is due and that no append asked for: records wait for longer than `flush.ms`, or sealed
+    /// segments, names and epochs wait. Asked from time to time by the background flusher.
+    pub(super) fn flush_due(&self, now: Instant) -> Option<FlushScope> {
+        let mut core = self.enter_background()?;
+        let is_old = core.has_old_records(now) || core.asked_by_topic();
+        let scope = is_old.then_some(FlushScope::Everything);
+        scope.or_else(|| core.log.wants_flush().then_some(FlushScope::Sealed))
     }
 
     /// Whether another flush was asked for meanwhile.
     fn flush_is_over(&self) -> bool {
         let mut core = self.enter_even_after_panic();
         core.flush.under_way = false;
-        let again = std::mem::take(&mut core.flush.wanted_again);
-        core.flush.wanted |= again;
-        again
+        let again = core.flush.wanted_again.take();
+        core.flush.wanted = core.flush.wanted.max(again);
+        again.is_some()
     }
 
-    fn begin_flush(&self) -> Option<(Flush<E::Disk>, u64)> {
+    fn begin_flush(&self, scope: FlushScope) -> Option<Begun<E::Disk>> {
         let mut core = self.enter_background()?;
+        let wanted = Some(scope).max(core.flush.wanted);
         if std::mem::replace(&mut core.flush.under_way, true) {
-            core.flush.wanted_again = true;
+            core.flush.wanted_again = core.flush.wanted_again.max(wanted);
             return None;
         }
         // From here on an append asks for the next flush.
-        core.flush.wanted = false;
-        core.flush.unflushed_since = None;
-        let appended_bytes = core.appended_bytes;
-        Some((core.log.begin_flush(), appended_bytes))
+        core.flush.wanted = None;
+        let scope = wanted.unwrap_or(scope);
+        let is_whole = scope == FlushScope::Everything;
+        if is_whole {
+            core.flush.unflushed_since = None;
+        }
+        let appended_bytes = if is_whole { core.appended_bytes } else { core.flush.flushed_bytes };
+        Some(Begun { flush: core.log.begin_flush(scope), appended_bytes })
     }
 
-    fn end_flush(&self, env: &E, flush: Flush<E::Disk>, appended_bytes: u64, outcome: Result<(), DiskError>) {
+    fn end_flush(&self, env: &E, begun: Begun<E::Disk>, outcome: Result<(), DiskError>) {
+        let Begun { flush, appended_bytes } = begun;
         let Some(mut core) = self.enter_background() else { return };
         if let Err(error) = outcome {
             self.fail(env, core, &error);
@@ -102,6 +119,12 @@ impl<E: Env> Partition<E> {
         drop(core);
         self.directory().parked().progressed(&**self.progress());
     }
+}
+
+/// A flush, and how many of the bytes appended are flushed when it succeeds.
+struct Begun<D: Disk> {
+    flush: Flush<D>,
+    appended_bytes: u64,
 }
 
 /// A flush that is under way, until it ends or is dropped.

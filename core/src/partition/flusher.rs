@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::env::{Clock, Env};
 use crate::ids::Offset;
+use crate::log::FlushScope;
 use crate::log::checkpoint::Offsets;
 use crate::log::recovery::Checkpointed;
 use crate::sync::Arc;
@@ -87,7 +88,7 @@ impl<E: Env> Flusher<E> {
                 break;
             }
             let partitions = wanted.into_iter().filter_map(|id| self.table.get(id).ok()).collect();
-            self.flush_together(partitions).await;
+            self.flush_together(partitions, FlushScope::Names).await;
         }
         for partition in self.partitions() {
             partition.go_offline(&self.env);
@@ -132,7 +133,7 @@ impl<E: Env> Flusher<E> {
             self.env.checkpoint().await;
             partition.close(&self.env)?;
         }
-        self.flush_together(self.partitions()).await;
+        self.flush_together(self.partitions(), FlushScope::Everything).await;
         for duty in [Duty::LogStarts, Duty::HighWatermarks, Duty::RecoveryPoints] {
             self.do_duty(duty).await?;
         }
@@ -155,15 +156,23 @@ impl<E: Env> Flusher<E> {
         let written = match duty {
             Duty::FlushOld => {
                 let now = self.env.clock().now();
-                let old = self.partitions().into_iter().filter(|partition| partition.is_flush_due(now));
-                self.flush_together(old.collect()).await;
+                for scope in [FlushScope::Sealed, FlushScope::Everything] {
+                    let mut due = self.partitions();
+                    due.retain(|partition| partition.flush_due(now) == Some(scope));
+                    self.flush_together(due, scope).await;
+                }
                 return self.directory.check();
             }
             Duty::Retention => {
                 for partition in self.partitions() {
                     self.env.checkpoint().await;
                     let now = self.env.clock().wall();
-                    drop(partition.retain(&self.env, now));
+                    if let Ok(Some(removal)) = partition.retain(&self.env, now) {
+                        let removed = self.env.run("partition.remove_segments", removal).await;
+                        if let Err(error) = removed {
+                            partition.removal_failed(&self.env, &error);
+                        }
+                    }
                     self.env.checkpoint().await;
                     partition.expire_producers(now, self.settings.producer_expiration);
                 }
@@ -196,9 +205,9 @@ impl<E: Env> Flusher<E> {
         partitions
     }
 
-    async fn flush_together(&self, partitions: Vec<Arc<Partition<E>>>) {
+    async fn flush_together(&self, partitions: Vec<Arc<Partition<E>>>, scope: FlushScope) {
         for chunk in partitions.chunks(SYNCS_AT_ONCE) {
-            together(chunk.iter().map(|partition| partition.flush(&self.env)).collect()).await;
+            together(chunk.iter().map(|partition| partition.flush(&self.env, scope)).collect()).await;
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::env::Env;
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset};
+use crate::log::{DiskError, FlushScope, SegmentRemoval};
 use crate::sync::MutexGuard;
 use crate::time::Timestamp;
 
@@ -54,19 +55,34 @@ impl<E: Env> Partition<E> {
         Ok(self.start_moved(env, core, before))
     }
 
-    /// Deletes the segments that retention does not keep, all of them if need be: then the active one is rolled first.
+    /// Takes the segments that retention does not keep out of the log, all of them if need be: then the active one
+    /// is rolled first. Returns the work of removing the files of those taken out before, to be run outside the lock.
     ///
     /// # Errors
     /// `StorageError` when the directory is offline, or goes offline now.
-    pub fn retain(&self, env: &E, now: Timestamp) -> Result<(), StorageError> {
-        let Some(mut core) = self.enter_background() else { return self.directory().check() };
+    pub fn retain(&self, env: &E, now: Timestamp) -> Result<Option<SegmentRemoval<E::Disk>>, StorageError> {
+        let Some(mut core) = self.enter_background() else { return self.directory().check().map(|()| None) };
         let before = core.log.log_start();
         let high_watermark = core.high_watermark;
-        if let Err(error) = core.log.delete_old_segments(now, high_watermark) {
-            return Err(self.fail_log(env, core, error));
-        }
+        let retained = match core.log.delete_old_segments(now, high_watermark) {
+            Ok(retained) => retained,
+            Err(error) => return Err(self.fail_log(env, core, error)),
+        };
+        let removal = core.log.take_removal();
+        // Their files may go once the new start is durable.
+        let wants_flush = retained.segments_removed > 0 && core.ask_for_flush(FlushScope::Names);
         self.start_moved(env, core, before);
-        Ok(())
+        if wants_flush {
+            self.directory().want_flush(self.id());
+        }
+        Ok(removal)
+    }
+
+    /// A removal failed. Of a partition that is gone meanwhile, with its directory, that says nothing of the disk.
+    pub(super) fn removal_failed(&self, env: &E, error: &DiskError) {
+        if let Some(core) = self.enter_background() {
+            self.fail(env, core, error);
+        }
     }
 
     /// Forgets producers that wrote nothing for so long: a repeat of theirs would count as new.

@@ -10,7 +10,7 @@ use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
 use crate::log::dir::LogDir;
 use crate::log::recovery::Checkpointed;
-use crate::log::{AppendError, DiskError, Log, LogError};
+use crate::log::{AppendError, DiskError, FlushScope, Log, LogError};
 use crate::metadata::control::leader_change;
 use crate::metadata::snapshot::{self, SnapshotId};
 use crate::metadata::{ImageError, MetadataDelta};
@@ -263,7 +263,7 @@ impl<E: Env> Driver<E> {
 
     /// The metadata log is synced before anybody learns of what is in it, whatever the policy for data is.
     async fn flush(&mut self) -> Result<(), QuorumError> {
-        let flush = self.log.begin_flush();
+        let flush = self.log.begin_flush(FlushScope::Everything);
         flush.sync().await?;
         if let Some(flushed) = self.log.end_flush(flush) {
             self.env.observe(&Fact::Flushed { partition: TopicPartition::METADATA, flushed });
@@ -290,6 +290,9 @@ impl<E: Env> Driver<E> {
             self.env.observe(&Fact::LogStartMoved { partition, log_start, high_watermark });
         }
         self.log.delete_old_segments(now, self.log.log_end())?;
+        if let Some(removal) = self.log.take_removal() {
+            self.env.run("quorum.remove_segments", removal).await?;
+        }
         Ok(())
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Plan {
     pub(super) snapshots: Vec<Offset>,
     /// Files that belong to no segment, or to one that is gone.
     pub(super) orphans: Vec<(Kind, Offset)>,
+    /// Names of files that had been set aside and not yet removed.
+    pub(super) set_aside: Vec<String>,
     /// Segments which the log's start has passed.
     pub(super) obsolete: Vec<Found>,
     /// Where the log begins, as far as is known without looking at it.
@@ -82,6 +84,11 @@ impl Plan {
             trusted: Vec::new(),
             snapshots: Vec::new(),
             orphans: Vec::new(),
+            set_aside: entries
+                .iter()
+                .filter(|entry| !entry.is_dir && file_name::is_deleted(&entry.name))
+                .map(|entry| entry.name.clone())
+                .collect(),
             obsolete: Vec::new(),
             log_start: context.checkpointed.log_start,
             epochs: read_epochs(context)?,

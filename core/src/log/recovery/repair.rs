@@ -65,6 +65,7 @@ impl Repair {
             changes.extend(segment_files(directory, found.base_offset));
             changes.push(Change::Remove(Kind::Snapshot.path(directory, found.base_offset)));
         }
+        changes.extend(plan.set_aside.iter().map(|name| Change::Remove(directory.join(name))));
         changes.extend(orphans.iter().map(|(kind, offset)| Change::Remove(kind.path(directory, *offset))));
         snapshots.retain(|offset| plan.obsolete.iter().all(|found| found.base_offset != *offset));
         for segment in assembly.segments.iter().filter(|segment| segment.verified) {

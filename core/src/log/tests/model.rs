@@ -25,7 +25,8 @@ enum Op {
     Truncate { percent: i64 },
     AdvanceStart { percent: i64 },
     Retain { bytes: i64 },
-    Flush,
+    RemoveFiles,
+    Flush(FlushScope),
     Checkpoint,
     CleanRestart,
     Kill,
@@ -54,7 +55,10 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..110i64).prop_map(|percent| Op::Truncate { percent }),
         1 => (0..100i64).prop_map(|percent| Op::AdvanceStart { percent }),
         1 => (0..3000i64).prop_map(|bytes| Op::Retain { bytes }),
-        4 => Just(Op::Flush),
+        1 => Just(Op::RemoveFiles),
+        1 => Just(Op::Flush(FlushScope::Names)),
+        2 => Just(Op::Flush(FlushScope::Sealed)),
+        4 => Just(Op::Flush(FlushScope::Everything)),
         2 => Just(Op::Checkpoint),
         1 => Just(Op::CleanRestart),
         1 => Just(Op::Kill),
@@ -118,7 +122,7 @@ impl World {
             producers_whole: true,
             producers_known: true,
         };
-        world.flush().expect("an empty disk");
+        world.flush(FlushScope::Everything).expect("an empty disk");
         world
     }
 
@@ -143,7 +147,8 @@ impl World {
                 self.log.set_settings(Settings { retention_bytes: bytes, ..self.settings });
                 self.log.delete_old_segments(NOW, self.log.log_end()).map(drop).map_err(drop)
             }
-            Op::Flush => self.flush(),
+            Op::RemoveFiles => self.remove_files(),
+            Op::Flush(scope) => self.flush(scope),
             Op::Checkpoint => self.checkpoint(),
             Op::CleanRestart => self.close().map(|()| self.reopen(None, true)),
             Op::Kill => {
@@ -212,12 +217,23 @@ impl World {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), ()> {
-        let flush = self.log.begin_flush();
+    fn remove_files(&mut self) -> Result<(), ()> {
+        let Some(mut removal) = self.log.take_removal() else { return Ok(()) };
+        loop {
+            if let Step::Done(removed) = removal.step() {
+                return removed.map_err(drop);
+            }
+        }
+    }
+
+    fn flush(&mut self, scope: FlushScope) -> Result<(), ()> {
+        let flush = self.log.begin_flush(scope);
         now(flush.sync()).map_err(drop)?;
         self.promised = self.log.end_flush(flush).expect("no cut came between");
-        assert_eq!(self.promised, self.log.log_end());
-        self.earlier.clear();
+        if scope == FlushScope::Everything {
+            assert_eq!(self.promised, self.log.log_end());
+            self.earlier.clear();
+        }
         Ok(())
     }
 
@@ -236,7 +252,7 @@ impl World {
 
     fn close(&mut self) -> Result<(), ()> {
         self.log.close().map_err(drop)?;
-        self.flush()?;
+        self.flush(FlushScope::Everything)?;
         self.checkpoint()?;
         now(self.dir.mark_clean(BrokerEpoch(7))).map_err(drop)
     }

@@ -69,12 +69,15 @@ fn a_sealed_segment_is_flushed_whatever_the_topic_asks_for() {
     let mut settings = page_cache();
     settings.log.segment_bytes = 100;
     let scene = leader(settings);
-    let _flusher = scene.flusher();
+    let _background = scene.background(FlusherSettings::default());
     for _ in 0..3 {
         scene.append(&batch(1)).unwrap();
-        sleep(&scene, Duration::from_millis(1));
     }
-    assert!(scene.partition.progress().snapshot().flushed >= Offset(2));
+    sleep(&scene, Duration::from_millis(999));
+    assert_eq!(scene.partition.progress().snapshot().flushed, Offset(0), "they wait for the next round");
+    sleep(&scene, Duration::from_millis(2));
+    let flushed = scene.partition.progress().snapshot().flushed;
+    assert!((Offset(1)..Offset(3)).contains(&flushed), "not the active one: {flushed}");
 }
 
 #[test]
@@ -91,11 +94,37 @@ fn retention_runs_from_time_to_time() {
     assert!(scene.partition.progress().snapshot().log_start > Offset(0));
 }
 
+/// The first round takes segments out of the log, a flush makes the new start durable, the second round removes.
+#[test]
+fn files_of_old_segments_go_behind_a_flush_that_no_append_asked_for() {
+    let mut settings = page_cache();
+    settings.log.segment_bytes = 100;
+    settings.log.retention_bytes = 100;
+    let scene = leader(settings);
+    let _flusher = scene.flusher();
+    let retention_interval = Duration::from_secs(10);
+    let never = Duration::from_secs(1_000_000);
+    let _background = scene.background(FlusherSettings {
+        retention_interval,
+        flush_check_interval: never,
+        ..FlusherSettings::default()
+    });
+    for _ in 0..5 {
+        scene.append(&batch(1)).unwrap();
+    }
+    let first =
+        scene.directory.log_dir().partition_path(scene.partition.id()).join("00000000000000000000.log");
+    sleep(&scene, Duration::from_secs(11));
+    assert!(scene.disk.bytes(&first).is_ok(), "its successor's name is perhaps not durable");
+    sleep(&scene, Duration::from_secs(10));
+    assert!(scene.disk.bytes(&first).is_err());
+}
+
 #[test]
 fn a_partition_that_is_deleted_during_a_flush_does_no_harm() {
     let scene = leader(flush_first());
     scene.append(&batch(1)).unwrap();
-    let mut flush = std::pin::pin!(scene.partition.flush(&scene.env));
+    let mut flush = std::pin::pin!(scene.partition.flush(&scene.env, FlushScope::Everything));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(flush.as_mut().poll(&mut context).is_pending());
     scene.disk.fail_next(sites::FLUSH_SYNC_ACTIVE, std::io::ErrorKind::NotFound);

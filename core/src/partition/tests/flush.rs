@@ -18,7 +18,7 @@ fn with_flush_messages_1_nothing_counts_before_it_is_flushed() {
 fn a_flush_proves_only_what_was_appended_before_it_began() {
     let scene = leader(flush_first());
     scene.append(&batch(1)).unwrap();
-    let mut flush = std::pin::pin!(scene.partition.flush(&scene.env));
+    let mut flush = std::pin::pin!(scene.partition.flush(&scene.env, FlushScope::Everything));
     // The first poll ends at the checkpoint before the flush, the second one at the one behind the sync.
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(flush.as_mut().poll(&mut context).is_pending());
@@ -106,7 +106,7 @@ fn a_partition_is_flushed_once_at_a_time_and_who_asks_meanwhile_is_served_next()
     let scene = leader(flush_first());
     scene.append(&batch(1)).unwrap();
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let mut first = std::pin::pin!(scene.partition.flush(&scene.env));
+    let mut first = std::pin::pin!(scene.partition.flush(&scene.env, FlushScope::Everything));
     assert!(first.as_mut().poll(&mut context).is_pending());
     assert!(first.as_mut().poll(&mut context).is_pending());
     scene.append(&batch(1)).unwrap();
@@ -124,7 +124,7 @@ fn a_flush_that_was_dropped_does_not_block_the_next_one() {
     let scene = leader(flush_first());
     scene.append(&batch(1)).unwrap();
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let mut dropped = Box::pin(scene.partition.flush(&scene.env));
+    let mut dropped = Box::pin(scene.partition.flush(&scene.env, FlushScope::Everything));
     assert!(dropped.as_mut().poll(&mut context).is_pending());
     assert!(dropped.as_mut().poll(&mut context).is_pending());
     drop(dropped);

@@ -11,6 +11,7 @@ use crate::env::one_node::OneNode;
 use crate::env::{Clock, Env, File, Lane, Task};
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicPartition, Uuid};
+use crate::log::FlushScope;
 use crate::log::dir::LogDir;
 use crate::log::{TimestampType, sites};
 use crate::purgatory::{Mark, Wakeup};
@@ -118,7 +119,7 @@ impl Scene {
     }
 
     fn flush(&self) {
-        self.env.block_on(self.partition.flush(&self.env));
+        self.env.block_on(self.partition.flush(&self.env, FlushScope::Everything));
     }
 
     fn find(&self, spec: OffsetSpec) -> FoundOffset {
