@@ -35,7 +35,7 @@ enum Op {
     Kill,
     CutPower(PowerLoss),
     CrashAt { call: u64, power: Option<PowerLoss> },
-    CrashAtSite { site: Site, power: Option<PowerLoss> },
+    CrashInCut { site: Site, percent: i64, power: Option<PowerLoss> },
 }
 
 fn power_loss() -> impl Strategy<Value = PowerLoss> {
@@ -65,8 +65,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Kill),
         1 => power_loss().prop_map(Op::CutPower),
         4 => (0..30u64, proptest::option::of(power_loss())).prop_map(|(call, power)| Op::CrashAt { call, power }),
-        2 => (prop::sample::select(sites::TRUNCATION), proptest::option::of(power_loss()))
-            .prop_map(|(site, power)| Op::CrashAtSite { site, power }),
+        2 => (prop::sample::select(sites::TRUNCATION), 0..110i64, proptest::option::of(power_loss()))
+            .prop_map(|(site, percent, power)| Op::CrashInCut { site, percent, power }),
     ]
 }
 
@@ -171,10 +171,10 @@ impl World {
                 self.armed = Some(power);
                 Ok(())
             }
-            Op::CrashAtSite { site, power } => {
+            Op::CrashInCut { site, percent, power } => {
                 self.disk.crash_at_site(site);
                 self.armed = Some(power);
-                Ok(())
+                self.truncate(percent)
             }
         };
         if done.is_err() {
