@@ -26,6 +26,8 @@ pub struct Case {
     pub producers: Vec<ProducerCase>,
     /// The reading clients, one entry each.
     pub consumers: Vec<ConsumerCase>,
+    /// The clients that create and delete topics, one entry each.
+    pub churners: Vec<ChurnCase>,
     /// What must hold.
     pub checks: Vec<&'static str>,
     /// Which acknowledgements count.
@@ -86,6 +88,21 @@ pub struct ConsumerCase {
     pub max_wait: Duration,
 }
 
+/// A client of one seed that creates and deletes topics.
+#[derive(Clone, Debug)]
+pub struct ChurnCase {
+    /// Index of the topic that the others are like.
+    pub topic: usize,
+    /// Topics at a time.
+    pub topics: u64,
+    /// Time between two steps.
+    pub every: Duration,
+    /// Records in a batch.
+    pub records: u64,
+    /// Bytes of a record's value.
+    pub record_bytes: u64,
+}
+
 impl Case {
     /// Makes the choices of one seed, and its plan. With a recorded plan both are repeated from it.
     pub fn draw(scenario: &Scenario, seed: u64, recorded: Option<&Plan>) -> (Self, Plan) {
@@ -128,7 +145,7 @@ impl Case {
                 config: config_values(drawing, &format!("{}.config", topic.name), &topic.config),
             })
             .collect();
-        let (producers, consumers) = clients(scenario, drawing);
+        let (producers, consumers, churners) = clients(scenario, drawing);
         Self {
             duration,
             brokers,
@@ -139,6 +156,7 @@ impl Case {
             topics,
             producers,
             consumers,
+            churners,
             checks: scenario.checks.clone(),
             promise: scenario.promise,
             progress_within: drawing.value("liveness.progress_within", &scenario.liveness.progress_within),
@@ -155,11 +173,14 @@ fn config_values(drawing: &mut Drawing, title: &str, choices: &ConfigChoices) ->
         .collect()
 }
 
-fn clients(scenario: &Scenario, drawing: &mut Drawing) -> (Vec<ProducerCase>, Vec<ConsumerCase>) {
+fn clients(
+    scenario: &Scenario,
+    drawing: &mut Drawing,
+) -> (Vec<ProducerCase>, Vec<ConsumerCase>, Vec<ChurnCase>) {
     let topic_index = |name: &str| {
         scenario.topics.iter().position(|topic| topic.name == name).expect("the parser checked the topic")
     };
-    let (mut producers, mut consumers) = (Vec::new(), Vec::new());
+    let (mut producers, mut consumers, mut churners) = (Vec::new(), Vec::new(), Vec::new());
     for (number, workload) in scenario.workloads.iter().enumerate() {
         let title = format!("workload {}", number + 1);
         match workload {
@@ -193,7 +214,19 @@ fn clients(scenario: &Scenario, drawing: &mut Drawing) -> (Vec<ProducerCase>, Ve
                     });
                 }
             }
+            Workload::Churn(choices) => {
+                for client in 0..drawing.value(&format!("{title}.clients"), &choices.clients) {
+                    let title = format!("{title}.{}", client + 1);
+                    churners.push(ChurnCase {
+                        topic: topic_index(&choices.topic),
+                        topics: drawing.value(&format!("{title}.topics"), &choices.topics).max(1),
+                        every: drawing.value(&format!("{title}.every"), &choices.every),
+                        records: drawing.value(&format!("{title}.records"), &choices.records).max(1),
+                        record_bytes: drawing.value(&format!("{title}.record_bytes"), &choices.record_bytes),
+                    });
+                }
+            }
         }
     }
-    (producers, consumers)
+    (producers, consumers, churners)
 }

@@ -19,6 +19,7 @@ pub mod rng;
 pub mod run;
 pub mod scenario;
 pub mod simulate;
+pub mod sites;
 pub mod trace;
 pub mod worker;
 pub mod workload;

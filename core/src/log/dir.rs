@@ -109,7 +109,7 @@ impl<D: Disk> LogDir<D> {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(disk: D, path: PathBuf, switches: Switches) -> Result<Opened<D>, OpenError> {
-        create_with_parents(&disk, &path).await?;
+        create_with_parents(&disk, &path)?;
         sync_name(&disk, &path).await?;
         let lock = match disk.lock(sites::DIR_LOCK, &path) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(OpenError::InUse(path)),
@@ -332,8 +332,8 @@ impl<D: Disk> LogDir<D> {
     }
 }
 
-/// Creates a directory with those above it that are missing, durably.
-async fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
+/// Creates a directory with those above it that are missing. Their names are made durable by [`sync_name`].
+fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
     let mut missing = vec![path];
     while let Some(path) = missing.pop() {
         let parent = path.parent().filter(|parent| *parent != Path::new(""));
@@ -341,9 +341,6 @@ async fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskE
             (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => {}
             (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
                 missing.extend([path, parent]);
-            }
-            (Ok(()), Some(parent)) => {
-                disk.sync_dir(sites::DIR_SYNC, parent).await.on(sites::DIR_SYNC, parent)?;
             }
             (created, _) => created.on(sites::DIR_CREATE, path)?,
         }

@@ -11,7 +11,7 @@ use crate::controller::{
 use crate::env::memory::{MemoryDisk, PowerLoss};
 use crate::env::{Disk, Site};
 use crate::fact::Fact;
-use crate::ids::{LeaderEpoch, ProducerId};
+use crate::ids::{LeaderEpoch, Offset, ProducerId, TopicPartition};
 use crate::log::sites;
 use crate::metadata::ConfigResource;
 use crate::server::tests::Wired;
@@ -94,6 +94,34 @@ fn a_node_formats_an_empty_disk_and_serves_topics_until_it_stops_cleanly() {
         env.node.take_facts().iter().filter(recovered).count(),
         3,
         "two partitions and the metadata log"
+    );
+}
+
+#[test]
+fn a_log_that_went_with_the_power_is_said_to_begin_anew() {
+    let disk = MemoryDisk::new(1);
+    let env = world(&disk);
+    env.node.keep_facts();
+    let id = env.node.block_on(async {
+        let node = started(&env).await;
+        create(&node, NewTopic::with_defaults("t")).await.expect("t is new").id
+    });
+    let begun = |env: &Wired, partition: TopicPartition| {
+        let (log_start, log_end) = (Offset::ZERO, Offset::ZERO);
+        env.node.take_facts().contains(&Fact::Recovered { partition, clean: false, log_start, log_end })
+    };
+    assert!(begun(&env, TopicPartition::METADATA));
+    // What was answered is in the metadata, which was flushed; the topic's own log was not yet.
+    let directory = TopicPartition::new(id, 0).to_string();
+    assert!(names(&disk).contains(&directory));
+    let disk = disk.restart_machine(PowerLoss::Everything);
+    assert!(!names(&disk).contains(&directory));
+    let env = world(&disk);
+    env.node.keep_facts();
+    env.node.block_on(async { stop(started(&env).await).await });
+    assert!(
+        begun(&env, TopicPartition::new(id, 0)),
+        "its offsets will be given again, and checkers must know"
     );
 }
 

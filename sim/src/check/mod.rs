@@ -9,6 +9,7 @@ mod no_panic;
 mod offsets_unique;
 mod producer_fold;
 mod recovery_equals_scan;
+mod topics_as_acked;
 
 use crate::model::{Ledger, Seen};
 use crate::scenario::Promise;
@@ -22,6 +23,7 @@ pub const NAMES: &[&str] = &[
     "recovery_equals_scan",
     "producer_fold",
     "epoch_cache",
+    "topics_as_acked",
     "no_panic",
     "liveness",
 ];
@@ -53,6 +55,7 @@ impl Checks {
                 "recovery_equals_scan" => Box::new(recovery_equals_scan::RecoveryEqualsScan),
                 "producer_fold" => Box::<producer_fold::ProducerFold>::default(),
                 "epoch_cache" => Box::<epoch_cache::EpochCache>::default(),
+                "topics_as_acked" => Box::<topics_as_acked::TopicsAsAcked>::default(),
                 "no_panic" => Box::<no_panic::NoPanic>::default(),
                 _ => return None,
             };

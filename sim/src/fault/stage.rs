@@ -328,18 +328,21 @@ impl Stage {
         Ok(())
     }
 
-    /// Brings a node down inside a disk call, once so many more have succeeded.
+    /// Brings a node down inside a disk call, once so many more have succeeded: of one site, or of any.
     pub fn crash_at_disk_call(
         &mut self,
         index: usize,
-        calls: u64,
+        (site, calls): (Option<&str>, u64),
         blow: Blow,
         down: Duration,
     ) -> Result<(), Skipped> {
         let node = self.up(index)?;
         self.actors[index].down = down;
         let strike = strike(&mut self.rng);
-        self.world.crash_at_disk_call(node, calls + 1, strike, blow.crash());
+        match site {
+            Some(site) => self.world.crash_at_site(node, site, calls + 1, strike, blow.crash()),
+            None => self.world.crash_at_disk_call(node, calls + 1, strike, blow.crash()),
+        }
         Ok(())
     }
 

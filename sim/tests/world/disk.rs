@@ -104,7 +104,7 @@ fn a_crash_strikes_before_halfway_through_or_after_a_write() {
             world.crash_at_disk_call(node, 9, strike, Crash::Process);
             world.sleep(ms(100)).await;
             assert!(!world.is_up(node));
-            assert_eq!(world.tally().sites[&APPEND].strikes, 1);
+            assert_eq!(world.tally().sites[&APPEND].crashes, 1);
             log_of(&world, node)
         })
     };
@@ -126,7 +126,20 @@ fn a_crash_strikes_at_a_site_wherever_that_stands_among_the_calls() {
         world.sleep(ms(100)).await;
         assert_eq!((world.is_up(node), log_of(&world, node).as_str()), (false, "one,two!three,four!"));
         let sites = world.tally().sites;
-        assert_eq!((sites[&SYNC].calls, sites[&SYNC].strikes, sites[&APPEND].strikes), (2, 1, 0));
+        assert_eq!((sites[&SYNC].calls, sites[&SYNC].crashes, sites[&APPEND].crashes), (2, 1, 0));
+    });
+}
+
+#[test]
+fn crashes_at_several_sites_wait_for_their_calls_and_one_of_the_same_site_takes_the_place_of_the_last() {
+    run(1, |world| async move {
+        let node = add_writer(&world, &["one,", "two!", "three,", "four!", "five"]);
+        world.crash_at_site(node, "toy.sync", 1, Strike::Before, Crash::Process);
+        world.crash_at_site(node, "toy.nowhere", 1, Strike::Before, Crash::Process);
+        world.crash_at_site(node, "toy.sync", 2, Strike::After, Crash::Process);
+        world.sleep(ms(100)).await;
+        assert_eq!((world.is_up(node), log_of(&world, node).as_str()), (false, "one,two!three,four!"));
+        assert_eq!(world.tally().sites[&SYNC].crashes, 1);
     });
 }
 

@@ -17,7 +17,7 @@ use crate::rng::Rng;
 use crate::trace::{Kind, hash_bytes};
 use crate::world::control::Exit;
 use crate::world::node::Crash;
-use crate::world::{World, lock};
+use crate::world::{SiteCount, World, lock};
 
 /// What is chosen once for the disks of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +88,8 @@ pub(super) struct DriveState {
     pub(super) names: Names,
     pub(super) holders: BTreeMap<PathBuf, Holder>,
     pub(super) calls: u64,
-    /// The crash that is to come.
-    pub(super) planned: Option<Planned>,
+    /// The crashes that are to come: one for each site, and one for calls of any.
+    pub(super) planned: Vec<Planned>,
     pub(super) errors: Vec<DiskError>,
     pub(super) call_delay_ns: u64,
     pub(super) sync_delay_ns: u64,
@@ -194,17 +194,26 @@ impl DriveState {
         self.used_bytes = None;
     }
 
-    /// Counts a call towards the planned crash, which is taken out when its call has come.
+    /// Plans a crash, in the place of one that waits for the same calls.
+    pub(super) fn plan(&mut self, planned: Planned) {
+        self.planned.retain(|other| other.site != planned.site);
+        self.planned.push(planned);
+    }
+
+    /// Counts a call towards the planned crashes; one is taken out when its call has come.
     fn take_strike(&mut self, site: Site) -> Option<(Strike, Crash)> {
-        let planned = self.planned.as_mut()?;
-        if planned.site.as_ref().is_some_and(|wanted| wanted != site.name()) {
-            return None;
+        let mut due = None;
+        for (index, planned) in self.planned.iter_mut().enumerate() {
+            if planned.site.as_ref().is_some_and(|wanted| wanted != site.name()) {
+                continue;
+            }
+            match planned.calls_before.checked_sub(1) {
+                Some(left) => planned.calls_before = left,
+                None => due = due.or(Some(index)),
+            }
         }
-        if planned.calls_before > 0 {
-            planned.calls_before -= 1;
-            return None;
-        }
-        self.planned.take().map(|planned| (planned.strike, planned.crash))
+        let planned = self.planned.remove(due?);
+        Some((planned.strike, planned.crash))
     }
 
     /// The delay of a call beyond the ordinary.
@@ -267,7 +276,7 @@ impl SimDisk {
             let error = strike.is_none() && !state.errors.is_empty() && state.take_error(operation, path);
             Admitted { strike, error }
         };
-        self.world.count_site(site, admitted.strike.is_some() || admitted.error);
+        self.world.count_site(site, &admitted);
         let first = hash_bytes(u64::from(self.node.id.0), site.name().as_bytes());
         self.world.note(Kind::Disk, first, words, || {
             let fate = match (&admitted.strike, admitted.error) {
@@ -338,10 +347,8 @@ impl SimDisk {
 }
 
 impl World {
-    fn count_site(&self, site: Site, struck: bool) {
-        let mut tally = lock(&self.tally);
-        let count = tally.sites.entry(site).or_default();
-        count.calls += 1;
-        count.strikes += u64::from(struck);
+    fn count_site(&self, site: Site, admitted: &Admitted) {
+        let (crashes, errors) = (u64::from(admitted.strike.is_some()), u64::from(admitted.error));
+        *lock(&self.tally).sites.entry(site).or_default() += SiteCount { calls: 1, crashes, errors };
     }
 }

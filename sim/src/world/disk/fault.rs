@@ -49,28 +49,24 @@ impl World {
         self.fault_disk(
             node,
             &format!("will crash {strike:?} disk call {nth} from now: {crash:?}"),
-            |state| {
-                state.planned = Some(planned);
-            },
+            |state| state.plan(planned),
         );
     }
 
-    /// As [`World::crash_at_disk_call`], but only calls of one site count.
+    /// As [`World::crash_at_disk_call`], but only calls of one site count. Crashes at several sites can wait at a time.
     pub fn crash_at_site(&self, node: NodeId, site: &str, nth: u64, strike: Strike, crash: Crash) {
         let planned =
             Planned { site: Some(site.to_owned()), calls_before: nth.saturating_sub(1), strike, crash };
         self.fault_disk(
             node,
             &format!("will crash {strike:?} call {nth} of {site} from now: {crash:?}"),
-            |state| {
-                state.planned = Some(planned);
-            },
+            |state| state.plan(planned),
         );
     }
 
-    /// Takes back a crash at a disk call that has not come.
+    /// Takes back the crashes at disk calls that have not come.
     pub fn cancel_crash_at_disk_call(&self, node: NodeId) {
-        self.fault_disk(node, "will not crash at a disk call", |state| state.planned = None);
+        self.fault_disk(node, "will not crash at a disk call", |state| state.planned.clear());
     }
 
     /// How many disk calls the node has made in all its lives.
@@ -115,7 +111,7 @@ impl World {
     /// Takes away every fault of a disk, also a crash that was to come. What has been lost stays lost.
     pub fn heal_disk(&self, node: NodeId) {
         self.fault_disk(node, "is healthy", |state| {
-            state.planned = None;
+            state.planned.clear();
             state.errors.clear();
             state.call_delay_ns = 0;
             state.sync_delay_ns = 0;
