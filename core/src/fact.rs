@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
 
 /// One thing that happened on one node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Fact {
     /// Batches entered the log: one or more whole v2 batches, as they are on disk.
     Appended {

@@ -1,7 +1,9 @@
 //! Many seeds of one scenario on several worker processes.
 //!
 //! A seed that violates an invariant is run once more in a process of its own, and only the same violation with the
-//! same trace hash counts as one; anything else is non-determinism, which is a worse finding.
+//! same trace hash counts as one; anything else is non-determinism, which is a worse finding. Of the seeds that pass and
+//! run twice, half do so in one process and half in two: addresses, process ids and what is drawn once per process differ
+//! in the second kind alone, and what one run leaves to the next shows in the first.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -43,6 +45,8 @@ pub enum Verdict {
     Passed(Outcome),
     /// One did not, twice in the same way.
     Violated(Outcome),
+    /// One did not, and there is no second run to compare; why.
+    Unconfirmed(Outcome, String),
     /// Two runs differed.
     Differed {
         /// The first.
@@ -65,7 +69,7 @@ impl Verdict {
     /// The run, when there was exactly one.
     pub fn outcome(&self) -> Option<&Outcome> {
         match self {
-            Self::Passed(outcome) | Self::Violated(outcome) => Some(outcome),
+            Self::Passed(outcome) | Self::Violated(outcome) | Self::Unconfirmed(outcome, _) => Some(outcome),
             Self::Differed { first, .. } => Some(first),
             Self::TooLong | Self::Died(_) => None,
         }
@@ -82,18 +86,25 @@ pub struct Batch {
     pub elapsed: Duration,
     /// Whether it ended early because too much failed.
     pub gave_up: bool,
+    /// Why seeds were left out: a worker process could not be started.
+    pub failure: Option<String>,
+}
+
+impl Batch {
+    /// The batch, when no seed was left out.
+    ///
+    /// # Errors
+    /// When a worker process could not be started.
+    pub fn complete(self) -> anyhow::Result<Self> {
+        match &self.failure {
+            Some(failure) => anyhow::bail!("cannot run a worker process: {failure}"),
+            None => Ok(self),
+        }
+    }
 }
 
 /// Runs a batch.
-///
-/// # Errors
-/// When no worker process can be started.
-pub fn run(
-    scenario: &Scenario,
-    job: &Job,
-    settings: &Settings,
-    progress: &Progress,
-) -> anyhow::Result<Batch> {
+pub fn run(scenario: &Scenario, job: &Job, settings: &Settings, progress: &Progress) -> Batch {
     let started = Instant::now();
     let next = AtomicU64::new(settings.seeds.0);
     let stop = AtomicBool::new(false);
@@ -101,7 +112,7 @@ pub fn run(
     let failure: Mutex<Option<std::io::Error>> = Mutex::new(None);
     let mut verdicts = BTreeMap::new();
     let mut failures = 0;
-    let count = settings.seeds.1 - settings.seeds.0 + 1;
+    let count = settings.seeds.1.saturating_sub(settings.seeds.0).saturating_add(1);
     let jobs = settings.jobs.clamp(1, usize::try_from(count).unwrap_or(usize::MAX));
     let (sender, receiver) = channel();
     std::thread::scope(|scope| {
@@ -136,15 +147,14 @@ pub fn run(
             progress.seed_done(failures);
         }
     });
-    if let Some(error) = failure.into_inner().unwrap_or_else(|poison| poison.into_inner()) {
-        anyhow::bail!("cannot run a worker process: {error}");
-    }
-    Ok(Batch {
+    let failure = failure.into_inner().unwrap_or_else(|poison| poison.into_inner());
+    Batch {
         verdicts,
         double_runs: double_runs.into_inner(),
         elapsed: started.elapsed(),
         gave_up: failures >= FAILURES_MAX,
-    })
+        failure: failure.map(|error| error.to_string()),
+    }
 }
 
 /// One worker process after the other, and the thread that feeds it.
@@ -168,14 +178,19 @@ impl Lane<'_> {
             if seed > self.settings.seeds.1 {
                 break;
             }
-            let verdict = match worker.ask(&self.request(seed), self.scenario.budget.wall) {
-                Ok(outcomes) => self.judge(outcomes)?,
+            let again = self.again(seed);
+            let runs = if again == Again::Here { 2 } else { 1 };
+            let request = Request { seed, runs, keep: self.settings.keep };
+            let verdict = match worker.ask(&request, self.scenario.budget.wall) {
+                Ok(outcomes) => self.judge(outcomes, again)?,
                 Err(lost) => {
-                    worker = Worker::start(self.job)?;
-                    match lost {
-                        Lost::TooLong => Verdict::TooLong,
-                        Lost::Died(how) => Verdict::Died(how),
+                    // The verdict goes first: that no other process can be started must not hide it.
+                    let verdict = Verdict::lost(lost);
+                    if verdicts.send((seed, verdict)).is_err() {
+                        break;
                     }
+                    worker = Worker::start(self.job)?;
+                    continue;
                 }
             };
             if verdicts.send((seed, verdict)).is_err() {
@@ -186,49 +201,132 @@ impl Lane<'_> {
     }
 
     /// Which seeds run twice is drawn from the seed itself, so that it does not hang on the number of jobs.
-    fn request(&self, seed: u64) -> Request {
-        let twice = Rng::stream(seed, "twice").below(100) < self.settings.twice_percent;
-        self.double_runs.fetch_add(u64::from(twice), Ordering::Relaxed);
-        Request { seed, runs: 1 + u32::from(twice), keep: self.settings.keep }
+    fn again(&self, seed: u64) -> Again {
+        let again = Again::draw(seed, self.settings.twice_percent);
+        self.double_runs.fetch_add(u64::from(again != Again::No), Ordering::Relaxed);
+        again
     }
 
-    fn judge(&self, mut outcomes: Vec<Outcome>) -> std::io::Result<Verdict> {
-        let (Some(second), first) = (outcomes.pop(), outcomes.pop()) else {
+    fn judge(&self, mut outcomes: Vec<Outcome>, again: Again) -> std::io::Result<Verdict> {
+        let (Some(last), first) = (outcomes.pop(), outcomes.pop()) else {
             return Ok(Verdict::Died("the worker gave no answer".into()));
         };
         if let Some(first) = first
-            && first.trace_hash != second.trace_hash
+            && !is_same(&first, &last)
         {
-            return Ok(Verdict::Differed { first: Box::new(first), second: Box::new(second) });
+            return Ok(Verdict::Differed { first: Box::new(first), second: Box::new(last) });
         }
-        if second.violation.is_none() {
-            let mut second = second;
-            second.checkpoints = Vec::new();
-            return Ok(Verdict::Passed(second));
+        if last.violation.is_some() {
+            return Ok(self.confirm(last));
         }
-        self.confirm(second)
+        if again == Again::Elsewhere {
+            match self.ask_another(last.seed, self.settings.keep)? {
+                Ok(second) if is_same(&last, &second) => {}
+                Ok(second) => {
+                    return Ok(Verdict::Differed { first: Box::new(last), second: Box::new(second) });
+                }
+                Err(lost) => return Ok(Verdict::lost(lost)),
+            }
+        }
+        Ok(Verdict::Passed(Outcome { checkpoints: Vec::new(), ..last }))
     }
 
-    /// Runs a failing seed again, alone in a process.
-    fn confirm(&self, outcome: Outcome) -> std::io::Result<Verdict> {
+    /// Runs a failing seed again, alone in a process, and keeps its last events for people.
+    fn confirm(&self, outcome: Outcome) -> Verdict {
         self.double_runs.fetch_add(1, Ordering::Relaxed);
-        let request = Request { seed: outcome.seed, runs: 1, keep: self.settings.keep };
-        let again = Worker::start(self.job)?.ask(&request, self.scenario.budget.wall);
-        Ok(match again.map(|mut outcomes| outcomes.pop()) {
-            Ok(Some(second))
-                if second.trace_hash == outcome.trace_hash && second.violation == outcome.violation =>
-            {
-                Verdict::Violated(outcome)
+        match self.ask_another(outcome.seed, true) {
+            Ok(Ok(second)) if is_same(&outcome, &second) => Verdict::Violated(second),
+            Ok(Ok(second)) => Verdict::Differed { first: Box::new(outcome), second: Box::new(second) },
+            Ok(Err(Lost::TooLong)) => {
+                Verdict::Unconfirmed(outcome, "its second run took longer than the wall limit".to_owned())
             }
-            Ok(Some(second)) => Verdict::Differed { first: Box::new(outcome), second: Box::new(second) },
-            Ok(None) => Verdict::Died("the worker gave no answer".into()),
-            Err(Lost::TooLong) => Verdict::TooLong,
-            Err(Lost::Died(how)) => Verdict::Died(how),
-        })
+            Ok(Err(Lost::Died(how))) => {
+                Verdict::Unconfirmed(outcome, format!("the process of its second run ended: {how}"))
+            }
+            Err(error) => Verdict::Unconfirmed(
+                outcome,
+                format!("no process could be started for a second run: {error}"),
+            ),
+        }
     }
+
+    /// Runs a seed once in a fresh process.
+    fn ask_another(&self, seed: u64, keep: bool) -> std::io::Result<Result<Outcome, Lost>> {
+        let request = Request { seed, runs: 1, keep };
+        let answer = Worker::start(self.job)?.ask(&request, self.scenario.budget.wall);
+        Ok(answer.and_then(|mut outcomes| {
+            outcomes.pop().ok_or_else(|| Lost::Died("the worker gave no answer".into()))
+        }))
+    }
+}
+
+impl Verdict {
+    fn lost(lost: Lost) -> Self {
+        match lost {
+            Lost::TooLong => Self::TooLong,
+            Lost::Died(how) => Self::Died(how),
+        }
+    }
+}
+
+/// Whether and where a seed runs a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    No,
+    /// In the process that has just run it.
+    Here,
+    /// In a process of its own.
+    Elsewhere,
+}
+
+impl Again {
+    fn draw(seed: u64, twice_percent: u64) -> Self {
+        let mut rng = Rng::stream(seed, "twice");
+        match (rng.below(100) < twice_percent, rng.chance(0.5)) {
+            (false, _) => Self::No,
+            (true, true) => Self::Here,
+            (true, false) => Self::Elsewhere,
+        }
+    }
+}
+
+/// Whether two runs of a seed were the same run. The rest hangs on the machine, or is part of the trace.
+fn is_same(first: &Outcome, second: &Outcome) -> bool {
+    let of = |outcome: &Outcome| {
+        (outcome.trace_hash, outcome.events, outcome.acked_batches, outcome.violation.clone())
+    };
+    of(first) == of(second)
 }
 
 /// In which window of events two runs parted.
 pub fn parted(first: &Outcome, second: &Outcome) -> std::ops::Range<u64> {
     first_divergence(&first.checkpoints, &second.checkpoints)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Violated;
+
+    #[test]
+    fn half_of_the_double_runs_are_in_two_processes() {
+        let count = |wanted, percent| (1..=1000).filter(|seed| Again::draw(*seed, percent) == wanted).count();
+        assert!((450..550).contains(&count(Again::Here, 100)) && count(Again::No, 100) == 0);
+        assert!((60..140).contains(&count(Again::Elsewhere, 20)), "{}", count(Again::Elsewhere, 20));
+        assert_eq!(count(Again::No, 0), 1000);
+    }
+
+    #[test]
+    fn runs_differ_in_their_violation_and_in_what_was_acknowledged_too() {
+        let base = Outcome { seed: 1, trace_hash: 7, acked_batches: 3, ..Outcome::default() };
+        let violation = Some(Violated { check: "no_gap".into(), at_ns: 1, node: None, message: "m".into() });
+        assert!(is_same(&base, &Outcome { cpu_ns: 99, ..base.clone() }), "what it cost is no difference");
+        for other in [
+            Outcome { trace_hash: 8, ..base.clone() },
+            Outcome { acked_batches: 4, ..base.clone() },
+            Outcome { violation, ..base.clone() },
+        ] {
+            assert!(!is_same(&base, &other));
+        }
+    }
 }

@@ -102,7 +102,7 @@ fn hunt_range(
     while first <= settings.seeds.1 {
         let last = (first + jobs - 1).min(settings.seeds.1);
         let settings = batch::Settings { seeds: (first, last), jobs: jobs as usize, ..settings.clone() };
-        let batch = batch::run(scenario, job, &settings, &Progress::new(bug.name, 1))?;
+        let batch = batch::run(scenario, job, &settings, &Progress::new(bug.name, 1)).complete()?;
         for (seed, verdict) in &batch.verdicts {
             if let Some(outcome) = verdict.outcome() {
                 bug.steps += outcome.events;

@@ -117,6 +117,7 @@ impl Case {
                 let entries = Plan::generate(scenario, &case, &mut drawing);
                 Plan {
                     scenario: scenario.path.to_string_lossy().into_owned(),
+                    scenario_hash: Some(scenario.hash.clone()),
                     seed,
                     drawn: drawing.into_drawn(),
                     entries,

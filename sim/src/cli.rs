@@ -71,8 +71,8 @@ pub struct RunArgs {
     /// With --replay: strikes the nodes that were struck before
     #[arg(long, requires = "replay")]
     pub pin: bool,
-    /// Plants a leak of non-determinism, which must end in exit code 3
-    #[arg(long, value_name = "LEAK")]
+    /// Plants misbehaviour, which must be noticed: watch, map, counter (3), spin, circle (4), abort, violate (1)
+    #[arg(long, value_name = "NAME")]
     pub plant: Option<String>,
     /// Switches off a guard, by id or name (see `sim bugs`); may be given several times
     #[arg(long = "switch", value_name = "NAME")]

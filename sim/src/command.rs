@@ -1,8 +1,9 @@
 //! `sim <scenario.toml>...`: runs scenarios and says how they ended.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::batch::{self, Batch};
+use crate::case::Case;
 use crate::cli::{Format, RunArgs, default_jobs};
 use crate::fault;
 use crate::outcome::Job;
@@ -11,7 +12,7 @@ use crate::progress::Progress;
 use crate::report::{Ending, Report};
 use crate::scenario::{self, Scenario, did_you_mean};
 use crate::sites::Table;
-use crate::world::Leak;
+use crate::world::Plant;
 
 /// Runs what the command line asks for.
 ///
@@ -23,8 +24,12 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Ending> {
         return Ok(Ending::Passed);
     }
     if let Some(name) = &arguments.plant {
-        let names: Vec<&str> = Leak::ALL.iter().map(|(name, _)| *name).collect();
-        anyhow::ensure!(names.contains(&name.as_str()), "`{name}` is no leak; one of: {}", names.join(", "));
+        let names: Vec<&str> = Plant::ALL.iter().map(|(name, _)| *name).collect();
+        anyhow::ensure!(
+            names.contains(&name.as_str()),
+            "`{name}` cannot be planted; one of: {}",
+            names.join(", ")
+        );
     }
     for name in &arguments.switches {
         find_switch(name)?;
@@ -32,35 +37,47 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Ending> {
     let scenarios = scenarios(arguments)?;
     let mut batches = Vec::new();
     for (scenario, replayed_seed) in &scenarios {
-        batches.push((scenario, run_scenario(arguments, scenario, *replayed_seed)?));
+        batches.push((scenario, run_scenario(arguments, scenario, *replayed_seed)));
     }
     report(arguments, &batches)
 }
 
 /// All scenarios are read before the first runs: a mistake in the last must not cost an hour.
 fn scenarios(arguments: &RunArgs) -> anyhow::Result<Vec<(Scenario, Option<u64>)>> {
-    let mut paths = arguments.scenarios.clone();
-    let mut replayed_seed = None;
     if let Some(file) = &arguments.replay {
-        let plan = Plan::load(file)?;
-        replayed_seed = Some(plan.seed);
-        if paths.is_empty() {
-            paths.push(PathBuf::from(&plan.scenario));
-        }
-        anyhow::ensure!(paths.len() == 1, "a plan belongs to one scenario");
+        return Ok(vec![replayed(arguments, file)?]);
     }
     anyhow::ensure!(
-        !paths.is_empty(),
+        !arguments.scenarios.is_empty(),
         "name a scenario, such as scenarios/fast/process_crash.toml (see --help)"
     );
-    paths.iter().map(|path| Ok((scenario::load(path)?, replayed_seed))).collect()
+    arguments.scenarios.iter().map(|path| Ok((scenario::load(path)?, None))).collect()
 }
 
-fn run_scenario(
-    arguments: &RunArgs,
-    scenario: &Scenario,
-    replayed_seed: Option<u64>,
-) -> anyhow::Result<Batch> {
+/// The scenario of a plan, and the plan's seed.
+fn replayed(arguments: &RunArgs, file: &Path) -> anyhow::Result<(Scenario, Option<u64>)> {
+    let plan = Plan::load(file)?;
+    let path = match arguments.scenarios.as_slice() {
+        [] => PathBuf::from(&plan.scenario),
+        [path] => path.clone(),
+        _ => anyhow::bail!("a plan belongs to one scenario"),
+    };
+    let scenario = scenario::load(&path)?;
+    if plan.scenario_hash.as_ref().is_some_and(|hash| *hash != scenario.hash) {
+        eprintln!(
+            "note: {} has changed since {} was written; what the plan does not say is taken from the scenario as it is now",
+            path.display(),
+            file.display()
+        );
+    }
+    let (case, plan) = Case::draw(&scenario, plan.seed, Some(&plan));
+    if let Some(misfit) = plan.misfit(&case) {
+        anyhow::bail!("{}: {misfit}", file.display());
+    }
+    Ok((scenario, Some(plan.seed)))
+}
+
+fn run_scenario(arguments: &RunArgs, scenario: &Scenario, replayed_seed: Option<u64>) -> Batch {
     let single = replayed_seed.or(arguments.seed);
     let seeds = match (single, arguments.seeds) {
         (Some(seed), _) => (seed, seed),
@@ -83,7 +100,7 @@ fn run_scenario(
         keep: single.is_some(),
         stop_at: scenario.expect,
     };
-    let progress = Progress::new(&scenario.name, seeds.1 - seeds.0 + 1);
+    let progress = Progress::new(&scenario.name, (seeds.1 - seeds.0).saturating_add(1));
     let batch = batch::run(scenario, &job, &settings, &progress);
     progress.finish();
     batch
@@ -100,21 +117,33 @@ fn report(arguments: &RunArgs, batches: &[(&Scenario, Batch)]) -> anyhow::Result
     );
     let missed = table.missed();
     let mut worst = Ending::Passed;
+    let mut failures = Vec::new();
     for (scenario, batch) in batches {
         let report = Report {
             scenario,
             batch,
             replay: arguments.replay.as_deref(),
+            pin: arguments.pin,
+            plant: arguments.plant.as_deref(),
             switches: &arguments.switches,
             out: &arguments.out,
             unreached: missed.clone(),
         };
-        report.write_files()?;
+        // First what was found: it must not be lost when a file cannot be written.
         match arguments.format {
             Format::Text => print!("{}", report.text()),
             Format::Json => println!("{}", report.json()),
         }
         worst = worst.max(report.ending());
+        failures.extend(report.write_files().err().map(|error| {
+            anyhow::anyhow!("cannot write plans and traces to {}: {error}", arguments.out.display())
+        }));
+        failures.extend(
+            batch
+                .failure
+                .as_ref()
+                .map(|failure| anyhow::anyhow!("{}: cannot run a worker process: {failure}", scenario.name)),
+        );
     }
     if arguments.require_sites {
         match arguments.format {
@@ -125,7 +154,12 @@ fn report(arguments: &RunArgs, batches: &[(&Scenario, Batch)]) -> anyhow::Result
             worst = worst.max(Ending::Violated);
         }
     }
-    Ok(worst)
+    // What went wrong around a batch must not hide what the batch has found.
+    let fatal = if worst == Ending::Passed { failures.pop() } else { None };
+    for failure in &failures {
+        eprintln!("error: {failure:#}");
+    }
+    fatal.map_or(Ok(worst), Err)
 }
 
 /// A guard by its id in the bug museum or its name.

@@ -25,19 +25,34 @@ pub struct Outcome {
     pub acked_batches: u64,
     /// The first invariant that did not hold.
     pub violation: Option<Violated>,
-    /// Faults that took effect, by kind.
+    /// Faults that took effect, by kind: they brought a node down, or a call met them.
     pub faults: BTreeMap<String, u64>,
+    /// Faults that were armed, whether anything met them or not, by kind.
+    pub armed: BTreeMap<String, u64>,
     /// Faults that found their target in no state to be struck.
     pub skipped: u64,
     /// Rare states that were visited.
     pub marks: BTreeMap<String, u64>,
     /// Disk sites: calls, and how many of them a crash or an error struck.
     pub sites: BTreeMap<String, SiteCount>,
-    /// The broker each fault of the plan struck, in the plan's order.
-    pub resolved: Vec<Option<u64>>,
+    /// What came of each fault of the plan, in the order in which they struck.
+    pub struck: Vec<Struck>,
     /// Events kept for people, when they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<serde_json::Value>,
+}
+
+/// What came of one fault of the plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Struck {
+    /// Which `[[fault]]` of the scenario it is of, counted from 1.
+    pub of: Option<u64>,
+    /// The broker that its target turned out to be.
+    pub node: Option<u64>,
+    /// Whether that was in no state to be struck.
+    pub skipped: bool,
+    /// Whether it took effect.
+    pub met: bool,
 }
 
 /// An invariant that did not hold.

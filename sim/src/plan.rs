@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::case::Case;
 use crate::fault::{self, Kind, Parameters, Target};
+use crate::outcome::Struck;
 use crate::scenario::{
     Choice, Drawable, Drawing, Scenario, ScenarioError, Source, Table, When, check_name, during, parse_table,
 };
@@ -19,6 +20,8 @@ use crate::scenario::{
 pub struct Plan {
     /// The scenario's file.
     pub scenario: String,
+    /// The hash of that file's text when the plan was drawn; `None` in one that was written by hand.
+    pub scenario_hash: Option<String>,
     /// The seed, from which everything that is no fault is still drawn.
     pub seed: u64,
     /// The values that were drawn, in order.
@@ -38,8 +41,15 @@ pub struct Entry {
     pub kind: &'static Kind,
     /// Whom.
     pub target: Target,
-    /// The broker that `target` turned out to be, once it has struck; `--pin` strikes it again.
+    /// From which everything is drawn that is left open until it strikes: the broker that `any` means, the bits that rot.
+    /// So an entry that is edited or taken out leaves the others as they were.
+    pub salt: u64,
+    /// Which `[[fault]]` of the scenario it is of, counted from 1.
+    pub of: Option<u64>,
+    /// The broker that `target` turned out to be; `--pin` strikes it again.
     pub resolved: Option<u64>,
+    /// Whether that broker was in no state to be struck; with `--pin` it is not struck then either.
+    pub skipped: bool,
     /// Its parameters.
     pub parameters: Parameters,
 }
@@ -77,7 +87,11 @@ impl Plan {
                     at,
                     kind: choice.kind,
                     target,
+                    // As many bits as are easily read.
+                    salt: drawing.rng().next_u64() >> 32,
+                    of: Some(number as u64 + 1),
                     resolved: None,
+                    skipped: false,
                     parameters: Parameters(parameters),
                 });
             }
@@ -91,7 +105,11 @@ impl Plan {
         let mut text =
             String::from("# The fault plan of one seed: run it again with --replay, edit it at will.\n");
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-        let _ = writeln!(text, "scenario = {}\nseed = {}\n\n[drawn]", quoted(&self.scenario), self.seed);
+        let _ = writeln!(text, "scenario = {}", quoted(&self.scenario));
+        if let Some(hash) = &self.scenario_hash {
+            let _ = writeln!(text, "scenario_hash = {}", quoted(hash));
+        }
+        let _ = writeln!(text, "seed = {}\n\n[drawn]", self.seed);
         for (name, value) in &self.drawn {
             let _ = writeln!(text, "{} = {}", quoted(name), quoted(value));
         }
@@ -106,8 +124,14 @@ impl Plan {
             if entry.in_set_up {
                 let _ = writeln!(text, "during = \"set-up\"");
             }
-            if let Some(node) = entry.resolved {
-                let _ = writeln!(text, "resolved = {node}");
+            let _ = writeln!(text, "salt = {}", entry.salt);
+            for (key, number) in [("of", entry.of), ("resolved", entry.resolved)] {
+                if let Some(number) = number {
+                    let _ = writeln!(text, "{key} = {number}");
+                }
+            }
+            if entry.skipped {
+                let _ = writeln!(text, "skipped = true");
             }
             for (name, value) in &entry.parameters.0 {
                 let _ = writeln!(text, "{name} = {}", quoted(value));
@@ -116,11 +140,42 @@ impl Plan {
         text
     }
 
-    /// Strikes the brokers that were struck before, whatever the targets would resolve to now.
+    /// Strikes the brokers that were struck before, whatever the targets would resolve to now, and none that was not.
     pub fn pin(&mut self) {
         for entry in &mut self.entries {
             entry.target = entry.resolved.map_or(entry.target, Target::Node);
         }
+    }
+
+    /// Forgets which entries were skipped: all may strike.
+    pub fn unpin(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.skipped = false);
+    }
+
+    /// Notes what came of the entries of a run.
+    pub fn resolve(&mut self, struck: &[Struck]) {
+        for (entry, struck) in self.entries.iter_mut().zip(struck) {
+            entry.resolved = struck.node;
+            entry.skipped = struck.skipped;
+        }
+    }
+
+    /// What in a plan, which may have been edited, can never come about.
+    pub fn misfit(&self, case: &Case) -> Option<String> {
+        self.entries.iter().enumerate().find_map(|(index, entry)| {
+            let number = index + 1;
+            match entry.target {
+                Target::Node(id) if id > case.brokers => {
+                    Some(format!("fault {number} strikes node {id}, and there are {} brokers", case.brokers))
+                }
+                _ if !entry.in_set_up && entry.at >= case.duration => Some(format!(
+                    "fault {number} would strike at {}, and the faults end after {}",
+                    entry.at.to_text(),
+                    case.duration.to_text()
+                )),
+                _ => None,
+            }
+        })
     }
 
     /// One line per fault, for people.
@@ -160,6 +215,7 @@ impl Plan {
         let source = Arc::new(Source { path: path.to_owned(), text });
         let mut top = parse_table(&source)?;
         let scenario = top.require("scenario")?.text(&source)?;
+        let scenario_hash = top.take("scenario_hash").map(|entry| entry.text(&source)).transpose()?;
         let seed = top.fixed("seed")?.ok_or_else(|| top.error("a plan needs `seed`"))?;
         let mut drawn = Vec::new();
         if let Some(table) = top.table("drawn")? {
@@ -178,7 +234,7 @@ impl Plan {
         }
         top.finish()?;
         entries.sort_by_key(Entry::order);
-        Ok(Self { scenario, seed, drawn, entries })
+        Ok(Self { scenario, scenario_hash, seed, drawn, entries })
     }
 }
 
@@ -193,7 +249,10 @@ fn read_entry(source: &Arc<Source>, mut table: Table<'_>) -> Result<Entry, Scena
     let target_entry = table.require("target")?;
     let target = Target::from_text(&target_entry.text(source)?)
         .map_err(|message| ScenarioError::new(source, target_entry.span(), message))?;
+    let salt = table.fixed("salt")?.unwrap_or(0);
+    let of = table.fixed("of")?;
     let resolved = table.fixed("resolved")?;
+    let skipped = table.fixed("skipped")?.unwrap_or(false);
     let mut parameters = Parameters::default();
     for parameter in kind.parameters {
         let entry = table.require(parameter.name)?;
@@ -209,7 +268,7 @@ fn read_entry(source: &Arc<Source>, mut table: Table<'_>) -> Result<Entry, Scena
         parameters.0.insert(parameter.name, text);
     }
     table.finish()?;
-    Ok(Entry { in_set_up, at, kind, target, resolved, parameters })
+    Ok(Entry { in_set_up, at, kind, target, salt, of, resolved, skipped, parameters })
 }
 
 fn times(when: &When, title: &str, duration: Duration, drawing: &mut Drawing) -> Vec<Duration> {

@@ -20,7 +20,7 @@ pub enum Ending {
     Passed,
     /// The system did not recover, or a seed did not end.
     Stuck,
-    /// An invariant was violated, or the expected violation was not found.
+    /// An invariant was violated, the expected violation was not found, or nothing was tried.
     Violated,
     /// Two runs of one seed differed.
     Differed,
@@ -41,6 +41,9 @@ impl Ending {
 /// Checks whose violation means that nothing went on, rather than that something wrong happened.
 const LIVENESS: [&str; 2] = ["liveness", "event_budget"];
 
+/// From so many seeds on, a fault that nothing met is no accident.
+const SEEDS_THAT_TELL: u64 = 20;
+
 /// Everything about one batch.
 pub struct Report<'a> {
     /// The scenario.
@@ -49,6 +52,10 @@ pub struct Report<'a> {
     pub batch: &'a Batch,
     /// Whether a plan was repeated, and from where.
     pub replay: Option<&'a Path>,
+    /// Whether on the brokers that were struck before.
+    pub pin: bool,
+    /// What was planted.
+    pub plant: Option<&'a str>,
     /// Guards that were off.
     pub switches: &'a [String],
     /// Where the plans of failing seeds were written.
@@ -64,8 +71,12 @@ struct Summary {
     revision: String,
     seeds: usize,
     passed: usize,
+    /// Seeds that found the violation which the scenario expects.
+    expected: usize,
     failed: usize,
     verdict: &'static str,
+    /// What was not tried, though the scenario asks for it.
+    vacuous: Vec<String>,
     violations: Vec<Violation>,
     trace_hash: String,
     simulated_seconds: f64,
@@ -74,7 +85,10 @@ struct Summary {
     acked_batches: u64,
     seeds_that_count: usize,
     double_runs: u64,
+    /// Faults that took effect.
     faults: BTreeMap<String, u64>,
+    /// Faults that were armed, whether anything met them or not.
+    armed: BTreeMap<String, u64>,
     faults_skipped: u64,
     reached: BTreeMap<String, u64>,
     sites: BTreeMap<String, SiteCount>,
@@ -100,13 +114,64 @@ impl Report<'_> {
                 Some(violation) if LIVENESS.contains(&violation.check.as_str()) => Ending::Stuck,
                 _ => Ending::Violated,
             },
+            // What nobody could confirm is no proof of what a scenario expects.
+            Verdict::Unconfirmed(outcome, _) => match &outcome.violation {
+                Some(violation) if LIVENESS.contains(&violation.check.as_str()) => Ending::Stuck,
+                _ => Ending::Violated,
+            },
             Verdict::Differed { .. } => Ending::Differed,
             Verdict::TooLong => Ending::Stuck,
             Verdict::Died(_) => Ending::Violated,
         };
         let worst = self.batch.verdicts.values().map(ending).max().unwrap_or(Ending::Passed);
         let missing = self.scenario.expect.is_some() && self.expected_seed().is_none();
-        if missing { worst.max(Ending::Violated) } else { worst }
+        // That no process could be started is told elsewhere.
+        let vacuous = worst == Ending::Passed && self.batch.failure.is_none() && !self.vacuous().is_empty();
+        if missing || vacuous { worst.max(Ending::Violated) } else { worst }
+    }
+
+    /// What was not tried: a batch that passes without it proves nothing.
+    pub fn vacuous(&self) -> Vec<String> {
+        if self.batch.verdicts.is_empty() {
+            return vec!["no seed was run".to_owned()];
+        }
+        if self.scenario.expect.is_some() {
+            return Vec::new();
+        }
+        let mut vacuous = Vec::new();
+        let seeds = self.outcomes().count() as u64;
+        if self.sum(|outcome| outcome.acked_batches) == 0 {
+            vacuous.push("no batch was acknowledged".to_owned());
+        } else if seeds >= SEEDS_THAT_TELL && self.seeds_that_count() == 0 {
+            let least = self.scenario.budget.acked_batches_min;
+            vacuous.push(format!("no seed had the {least} acknowledged batches with which it counts"));
+        }
+        // A replay tells of its plan, not of the scenario.
+        for (index, fault) in self.scenario.faults.iter().enumerate().filter(|_| self.replay.is_none()) {
+            let of = Some(index as u64 + 1);
+            let struck =
+                || self.outcomes().flat_map(|outcome| &outcome.struck).filter(|struck| struck.of == of);
+            let share = *fault.seeds_percent.ends().0;
+            if seeds * share / 100 >= SEEDS_THAT_TELL && !struck().any(|struck| struck.met) {
+                let armed = struck().filter(|struck| !struck.skipped).count();
+                vacuous.push(format!(
+                    "fault {} ({}) was armed {armed} times in {seeds} seeds, and nothing met it",
+                    index + 1,
+                    fault.kind.name
+                ));
+            }
+        }
+        vacuous
+    }
+
+    fn seeds_that_count(&self) -> usize {
+        let least = self.scenario.budget.acked_batches_min;
+        self.outcomes().filter(|outcome| outcome.acked_batches >= least).count()
+    }
+
+    fn is_expected(&self, verdict: &Verdict) -> bool {
+        matches!(verdict, Verdict::Violated(outcome) if self.scenario.expect.is_some()
+            && outcome.violation.as_ref().map(|violation| violation.check.as_str()) == self.scenario.expect)
     }
 
     /// The first seed that found what the scenario expects.
@@ -136,10 +201,11 @@ impl Report<'_> {
         sums
     }
 
-    /// The hashes of all seeds, folded in their order.
+    /// The hashes of all seeds, folded in their order. A seed that gave no hash counts with its number.
     pub fn trace_hash(&self) -> u64 {
-        self.outcomes().fold(0, |hash, outcome| {
-            (hash.rotate_left(5) ^ outcome.trace_hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        self.batch.verdicts.iter().fold(0, |hash, (seed, verdict)| {
+            let word = verdict.outcome().map_or_else(|| !seed, |outcome| outcome.trace_hash);
+            (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         })
     }
 
@@ -149,31 +215,37 @@ impl Report<'_> {
         for (name, count) in self.outcomes().flat_map(|outcome| &outcome.sites) {
             *sites.entry(name.clone()).or_default() += *count;
         }
-        let passed = self.batch.verdicts.values().filter(|verdict| verdict.passed()).count();
+        let count = |counts: &dyn Fn(&Verdict) -> bool| {
+            self.batch.verdicts.values().filter(|verdict| counts(verdict)).count()
+        };
+        let passed = count(&Verdict::passed);
+        let expected = count(&|verdict| self.is_expected(verdict));
+        let vacuous = self.vacuous();
         let summary = Summary {
             scenario: self.scenario.path.to_string_lossy().into_owned(),
             revision: revision(),
             seeds: self.batch.verdicts.len(),
             passed,
-            failed: self.batch.verdicts.len() - passed,
+            expected,
+            failed: self.batch.verdicts.len() - passed - expected,
             verdict: match self.ending() {
+                Ending::Violated if passed == self.batch.verdicts.len() && !vacuous.is_empty() => "vacuous",
                 Ending::Passed => "passed",
                 Ending::Stuck => "stuck",
                 Ending::Violated => "violated",
                 Ending::Differed => "differed",
             },
+            vacuous,
             violations: self.violations(),
             trace_hash: format!("{:016x}", self.trace_hash()),
             simulated_seconds: self.sum(|outcome| outcome.simulated_ns) as f64 / 1e9,
             cpu_seconds: self.sum(|outcome| outcome.cpu_ns) as f64 / 1e9,
             events: self.sum(|outcome| outcome.events),
             acked_batches: self.sum(|outcome| outcome.acked_batches),
-            seeds_that_count: self
-                .outcomes()
-                .filter(|outcome| outcome.acked_batches >= self.scenario.budget.acked_batches_min)
-                .count(),
+            seeds_that_count: self.seeds_that_count(),
             double_runs: self.batch.double_runs,
             faults: self.sum_by_name(|outcome| &outcome.faults),
+            armed: self.sum_by_name(|outcome| &outcome.armed),
             faults_skipped: self.sum(|outcome| outcome.skipped),
             reached: self.sum_by_name(|outcome| &outcome.marks),
             sites,
@@ -187,7 +259,7 @@ impl Report<'_> {
         for (&seed, verdict) in &self.batch.verdicts {
             let (check, message, at_ns) = match verdict {
                 Verdict::Passed(_) => continue,
-                Verdict::Violated(outcome) => match &outcome.violation {
+                Verdict::Violated(outcome) | Verdict::Unconfirmed(outcome, _) => match &outcome.violation {
                     Some(violation) => (violation.check.clone(), violation.message.clone(), violation.at_ns),
                     None => continue,
                 },
@@ -208,11 +280,25 @@ impl Report<'_> {
     }
 
     fn command(&self, seed: u64) -> String {
-        let switches: String = self.switches.iter().map(|name| format!(" --switch {name}")).collect();
         match self.replay {
-            Some(plan) => format!("cargo run -p sim -- --replay {}{switches}", plan.display()),
-            None => format!("cargo run -p sim -- {} --seed {seed}{switches}", self.scenario.path.display()),
+            Some(plan) => self.replay_command(plan, self.pin),
+            None => {
+                let options = self.options();
+                format!("cargo run -p sim -- {} --seed {seed}{options}", self.scenario.path.display())
+            }
         }
+    }
+
+    fn replay_command(&self, plan: &Path, pin: bool) -> String {
+        let pin = if pin { " --pin" } else { "" };
+        format!("cargo run -p sim -- --replay {}{pin}{}", plan.display(), self.options())
+    }
+
+    /// Whatever makes a run another one.
+    fn options(&self) -> String {
+        let plant = self.plant.map(|name| format!(" --plant {name}")).unwrap_or_default();
+        let switches: String = self.switches.iter().map(|name| format!(" --switch {name}")).collect();
+        plant + &switches
     }
 
     /// The verdict for people.
@@ -223,7 +309,14 @@ impl Report<'_> {
         let name = &self.scenario.name;
         let faults = self.sum_by_name(|outcome| &outcome.faults);
         let total: u64 = faults.values().sum();
-        let list: Vec<String> = faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let armed = self.sum_by_name(|outcome| &outcome.armed);
+        let list: Vec<String> = armed
+            .iter()
+            .map(|(kind, count)| match faults.get(kind).copied().unwrap_or_default() {
+                met if met == *count => format!("{kind} {met}"),
+                met => format!("{kind} {met} of {count} armed"),
+            })
+            .collect();
         let _ = match (self.ending(), self.expected_seed()) {
             (Ending::Passed, Some((seed, violation))) => writeln!(
                 text,
@@ -237,6 +330,13 @@ impl Report<'_> {
                 "PASS  {name}: {passed} of {} seeds; no promise was broken and the system recovered every time",
                 verdicts.len()
             ),
+            (Ending::Violated, None) if passed == verdicts.len() && !self.vacuous().is_empty() => {
+                writeln!(
+                    text,
+                    "FAIL  {name}: {passed} seeds passed and prove nothing: {}",
+                    self.vacuous().join("; ")
+                )
+            }
             (_, None) if self.scenario.expect.is_some() && passed == verdicts.len() => writeln!(
                 text,
                 "FAIL  {name}: the expected violation of {} was found in none of {passed} seeds",
@@ -262,17 +362,12 @@ impl Report<'_> {
 
     /// The first failing seed on at most one screen; the others in a line each.
     fn failures(&self, text: &mut String) {
-        let failing = self.batch.verdicts.iter().filter(|(_, verdict)| match verdict {
-            Verdict::Passed(_) => false,
-            Verdict::Violated(outcome) => {
-                outcome.violation.as_ref().map(|violation| violation.check.as_str()) != self.scenario.expect
-            }
-            _ => true,
-        });
+        let failing =
+            self.batch.verdicts.iter().filter(|(_, verdict)| !verdict.passed() && !self.is_expected(verdict));
         for (index, (&seed, verdict)) in failing.enumerate() {
             let what = match verdict {
                 Verdict::Passed(_) => continue,
-                Verdict::Violated(outcome) => {
+                Verdict::Violated(outcome) | Verdict::Unconfirmed(outcome, _) => {
                     outcome.violation.as_ref().map_or_else(String::new, |violation| {
                         let node = violation.node.map_or_else(String::new, |node| format!(" on node {node}"));
                         format!(
@@ -288,8 +383,13 @@ impl Report<'_> {
                 Verdict::Died(how) => format!("the seed's process ended: {how}"),
             };
             let _ = writeln!(text, "\nseed {seed}: {what}");
-            if index == 0 {
-                self.first_failure(seed, verdict, text);
+            match index {
+                0 => self.first_failure(seed, verdict, text),
+                // The plan of each is in its file.
+                _ => {
+                    let _ = writeln!(text, "again:   {}", self.command(seed));
+                    let _ = writeln!(text, "plan:    {}", self.plan_file(seed).display());
+                }
             }
         }
         if self.batch.gave_up {
@@ -298,13 +398,15 @@ impl Report<'_> {
     }
 
     fn first_failure(&self, seed: u64, verdict: &Verdict, text: &mut String) {
-        if let Verdict::Violated(outcome) = verdict {
-            let _ = writeln!(
+        let _ = match verdict {
+            Verdict::Violated(outcome) => writeln!(
                 text,
                 "confirmed in a process of its own, with the same trace {:016x}",
                 outcome.trace_hash
-            );
-        }
+            ),
+            Verdict::Unconfirmed(_, why) => writeln!(text, "not confirmed: {why}"),
+            _ => Ok(()),
+        };
         let plan = match self.plan_of(seed, verdict) {
             Ok(plan) => plan,
             Err(error) => {
@@ -321,11 +423,17 @@ impl Report<'_> {
         for line in plan.summary() {
             let _ = writeln!(text, "  {line}");
         }
-        let file = plan_file(self.out, self.scenario, seed);
-        let switches: String = self.switches.iter().map(|name| format!(" --switch {name}")).collect();
+        let file = self.plan_file(seed);
         let _ = writeln!(text, "again:   {}", self.command(seed));
-        let _ = writeln!(text, "edited:  cargo run -p sim -- --replay {}{switches}", file.display());
-        let _ = writeln!(text, "pinned:  cargo run -p sim -- --replay {} --pin{switches}", file.display());
+        let _ = writeln!(text, "edited:  {}", self.replay_command(&file, false));
+        let _ = writeln!(text, "pinned:  {}", self.replay_command(&file, true));
+    }
+
+    /// Where the plan of a failing seed is written. A replay has another place: the plan that it repeats may be one that
+    /// somebody is editing.
+    fn plan_file(&self, seed: u64) -> PathBuf {
+        let ending = if self.replay.is_some() { "-replayed" } else { "" };
+        self.out.join(format!("{}-{seed}{ending}", self.scenario.name)).join("plan.toml")
     }
 
     /// The plan of a seed, with the brokers that its targets turned out to be.
@@ -333,9 +441,7 @@ impl Report<'_> {
         let recorded = self.replay.map(Plan::load).transpose()?;
         let (_, mut plan) = Case::draw(self.scenario, seed, recorded.as_ref());
         if let Some(outcome) = verdict.outcome() {
-            for (entry, resolved) in plan.entries.iter_mut().zip(&outcome.resolved) {
-                entry.resolved = *resolved;
-            }
+            plan.resolve(&outcome.struck);
         }
         Ok(plan)
     }
@@ -346,7 +452,7 @@ impl Report<'_> {
     /// When a file cannot be written.
     pub fn write_files(&self) -> anyhow::Result<()> {
         for (&seed, verdict) in self.batch.verdicts.iter().filter(|(_, verdict)| !verdict.passed()) {
-            let file = plan_file(self.out, self.scenario, seed);
+            let file = self.plan_file(seed);
             let dir = file.parent().expect("a plan lies in a directory");
             std::fs::create_dir_all(dir)?;
             std::fs::write(&file, self.plan_of(seed, verdict)?.to_toml())?;
@@ -369,11 +475,6 @@ fn difference(first: &Outcome, second: &Outcome) -> String {
         "two runs of the seed differ: traces {:016x} and {:016x}, {} and {} events; they part within events {} to {}",
         first.trace_hash, second.trace_hash, first.events, second.events, window.start, window.end
     )
-}
-
-/// Where the plan of a failing seed is written.
-pub fn plan_file(out: &Path, scenario: &Scenario, seed: u64) -> PathBuf {
-    out.join(format!("{}-{seed}", scenario.name)).join("plan.toml")
 }
 
 /// The commit that is checked out, with a mark when files were changed since.

@@ -28,6 +28,14 @@ impl Rng {
         }
     }
 
+    /// Tells two states of a stream apart: whether as much was drawn from it.
+    pub fn digest(&self) -> u64 {
+        self.state[0]
+            ^ self.state[1].rotate_left(13)
+            ^ self.state[2].rotate_left(29)
+            ^ self.state[3].rotate_left(43)
+    }
+
     /// 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         let state = &mut self.state;

@@ -4,6 +4,7 @@
 //! say in which window of 1,024 events they parted, and a third and fourth run with that window recorded show how.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
 use jangbu_core::time::Instant;
@@ -39,8 +40,6 @@ pub enum Kind {
     Violation,
     /// Whatever a workload or a scenario notes.
     Note,
-    /// A planted leak of non-determinism.
-    Leak,
 }
 
 /// One event as people read it.
@@ -128,6 +127,12 @@ impl Trace {
         self.kept.push_back(Event { number, at_ns: at.0, kind, text: text() });
     }
 
+    /// Adds to the event before what is known only afterwards: the result of a call.
+    #[inline]
+    pub fn mix(&mut self, word: u64) {
+        self.hash = (self.hash.rotate_left(5) ^ word).wrapping_mul(MULTIPLIER);
+    }
+
     /// The hash over all events so far.
     pub fn hash(&self) -> u64 {
         self.hash
@@ -174,6 +179,25 @@ pub fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
         even = (even.rotate_left(5) ^ word(rest)).wrapping_mul(MULTIPLIER);
     }
     crate::rng::mix(even ^ odd.rotate_left(17))
+}
+
+/// A hash over every field of a value, as [`hash_bytes`].
+pub fn hash_of(value: &impl Hash) -> u64 {
+    let mut hasher = Fields(0);
+    value.hash(&mut hasher);
+    hasher.0
+}
+
+struct Fields(u64);
+
+impl Hasher for Fields {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash_bytes(self.0, bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 fn word(bytes: &[u8]) -> u64 {
@@ -229,6 +253,31 @@ mod tests {
         let mut ring = trace_of(0..100, Recording::Last(2));
         assert_eq!(ring.take_kept().first().map(|event| event.number), Some(98));
         assert_eq!(window.hash(), ring.hash(), "recording changes nothing");
+    }
+
+    #[test]
+    fn the_result_of_a_call_counts() {
+        let hash = |result| {
+            let mut trace = trace_of([1], Recording::Off);
+            trace.mix(result);
+            trace.hash()
+        };
+        assert_ne!(hash(0), hash(1));
+        assert_ne!(hash(0), trace_of([1], Recording::Off).hash());
+    }
+
+    #[test]
+    fn the_hash_of_a_value_sees_every_field_and_the_kind() {
+        let hashes = [
+            hash_of(&(Some(1u64), vec![1u64, 2])),
+            hash_of(&(Some(2u64), vec![1u64, 2])),
+            hash_of(&(None::<u64>, vec![1u64, 2])),
+            hash_of(&(Some(1u64), vec![2u64, 1])),
+            hash_of(&(Some(1u64), vec![1u64])),
+        ];
+        for (index, hash) in hashes.iter().enumerate() {
+            assert!(!hashes[..index].contains(hash), "{index}");
+        }
     }
 
     #[test]

@@ -50,10 +50,11 @@ impl Prepared {
     fn new(job: Job) -> anyhow::Result<Self> {
         let scenario = scenario::load(&job.scenario)?;
         let mut plan = job.replay.as_deref().map(Plan::load).transpose()?;
-        if let Some(plan) = &mut plan
-            && job.pin
-        {
-            plan.pin();
+        if let Some(plan) = &mut plan {
+            match job.pin {
+                true => plan.pin(),
+                false => plan.unpin(),
+            }
         }
         Ok(Self { job, scenario, plan })
     }

@@ -119,7 +119,7 @@ impl Check for AckedIsDurable {
                 self.slots.retain(|slot, _| slot.0 != *topic);
                 Ok(())
             }
-            Seen::Ended { node, exit: Exit::Crashed(Crash::Power(_)) } => {
+            Seen::Ended { node, exit: Exit::Crashed(Crash::Power(_)) } | Seen::PagesLost { node } => {
                 self.power_failed(*node, ledger);
                 Ok(())
             }

@@ -28,7 +28,10 @@ pub(super) const KIND: Kind = Kind {
         };
         match stage.rot(node, ending, parameters.number("bits")) {
             0 => Err(Skipped("there is no such file")),
-            _ => Ok(()),
+            _ => {
+                stage.met();
+                Ok(())
+            }
         }
     },
 };

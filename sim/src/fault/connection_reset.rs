@@ -9,5 +9,9 @@ pub(super) const KIND: Kind = Kind {
     name: "connection_reset",
     survives: "everything: requests of unknown fate are repeated, and no repeat of an idempotent batch is appended",
     parameters: &[],
-    strike: |stage, node, _| stage.reset_connections(node),
+    strike: |stage, node, _| {
+        stage.reset_connections(node)?;
+        stage.met();
+        Ok(())
+    },
 };

@@ -7,7 +7,7 @@
 //! What must survive: as for `process_crash` and `power_loss`. A half-written batch was never acknowledged, and
 //! recovery cuts it.
 
-use super::{Blow, DOWN, Kind, Parameter, What};
+use super::{Blow, DOWN, Kind, Parameter, STRIKE, What, strike_from_text};
 
 pub(super) const KIND: Kind = Kind {
     name: "crash_at_disk_call",
@@ -31,11 +31,14 @@ pub(super) const KIND: Kind = Kind {
             default: "process|nothing|prefix|subset|zeros|garbage",
             doc: "process death, or what a loss of power leaves",
         },
+        STRIKE,
         DOWN,
     ],
     strike: |stage, node, parameters| {
         let blow = Blow::from_text(parameters.name("mode"));
         let site = Some(parameters.name("site")).filter(|site| *site != "any");
-        stage.crash_at_disk_call(node, (site, parameters.number("calls")), blow, parameters.time("down"))
+        let strike = strike_from_text(parameters.name("strike"));
+        let calls = parameters.number("calls");
+        stage.crash_at_disk_call(node, (site, calls), (strike, blow), parameters.time("down"))
     },
 };

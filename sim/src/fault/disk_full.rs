@@ -3,7 +3,7 @@
 //! What must survive: everything acknowledged before. The write that failed is acknowledged to nobody; when there
 //! is space again, the node goes on after a restart at the latest.
 
-use super::{FollowUp, Kind, Parameter, What};
+use super::{Kind, Parameter, What};
 
 pub(super) const KIND: Kind = Kind {
     name: "disk_full",
@@ -19,7 +19,7 @@ pub(super) const KIND: Kind = Kind {
     ],
     strike: |stage, node, parameters| {
         stage.fill_disk(node, parameters.number("free"));
-        stage.later(parameters.time("lasts"), FollowUp::FreeDisk(node));
+        stage.end_disk_fault_later(node, parameters.time("lasts"));
         Ok(())
     },
 };

@@ -3,7 +3,7 @@
 //! What must survive: nothing can, when the power fails later; this fault exists to show that our promise rests on
 //! the disk's, and that the checks would notice (scenarios/expected/lying_fsync_loses.toml).
 
-use super::{FollowUp, Kind, Parameter, What};
+use super::{Kind, Parameter, What};
 
 pub(super) const KIND: Kind = Kind {
     name: "lying_sync",
@@ -11,7 +11,7 @@ pub(super) const KIND: Kind = Kind {
     parameters: &[Parameter { name: "lasts", what: What::Time, default: "1s..10s", doc: "how long" }],
     strike: |stage, node, parameters| {
         stage.lie_about_syncs(node);
-        stage.later(parameters.time("lasts"), FollowUp::HonestDisk(node));
+        stage.end_disk_fault_later(node, parameters.time("lasts"));
         Ok(())
     },
 };

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::scenario::Drawable;
+use crate::world::disk::Strike;
 
 /// One kind of fault.
 #[derive(Debug)]
@@ -175,6 +176,14 @@ impl Parameter {
 const DOWN: Parameter =
     Parameter { name: "down", what: What::Time, default: "0ms..3s", doc: "until the node is started again" };
 
+/// `strike`: when, relative to the disk call, the node goes down.
+const STRIKE: Parameter = Parameter {
+    name: "strike",
+    what: What::OneOf(&["before", "halfway", "after"]),
+    default: "before|halfway|after",
+    doc: "when, relative to the call",
+};
+
 /// `mode`: what a loss of power leaves of the writes that were not synced.
 const POWER_MODE: Parameter = Parameter {
     name: "mode",
@@ -182,6 +191,14 @@ const POWER_MODE: Parameter = Parameter {
     default: "nothing|prefix|subset|zeros|garbage",
     doc: "what is left of writes that were not synced",
 };
+
+fn strike_from_text(text: &str) -> Strike {
+    match text {
+        "before" => Strike::Before,
+        "halfway" => Strike::Halfway,
+        _ => Strike::After,
+    }
+}
 
 #[cfg(test)]
 mod tests {

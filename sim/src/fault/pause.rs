@@ -11,6 +11,7 @@ pub(super) const KIND: Kind = Kind {
     parameters: &[Parameter { name: "lasts", what: What::Time, default: "50ms..5s", doc: "how long" }],
     strike: |stage, node, parameters| {
         stage.pause(node)?;
+        stage.met();
         stage.later(parameters.time("lasts"), FollowUp::Resume(node));
         Ok(())
     },

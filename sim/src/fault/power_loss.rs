@@ -15,6 +15,7 @@ pub(super) const KIND: Kind = Kind {
     parameters: &[POWER_MODE, DOWN],
     strike: |stage, node, parameters| {
         stage.crash(node, Blow::power(parameters.name("mode")))?;
+        stage.met();
         stage.start_later(node, parameters.time("down"));
         Ok(())
     },

@@ -12,6 +12,7 @@ pub(super) const KIND: Kind = Kind {
     parameters: &[DOWN],
     strike: |stage, node, parameters| {
         stage.crash(node, Blow::Process)?;
+        stage.met();
         stage.start_later(node, parameters.time("down"));
         Ok(())
     },

@@ -11,6 +11,7 @@ pub(super) const KIND: Kind = Kind {
     parameters: &[DOWN],
     strike: |stage, node, parameters| {
         stage.stop(node)?;
+        stage.met();
         stage.start_later(node, parameters.time("down"));
         Ok(())
     },

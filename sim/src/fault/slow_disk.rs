@@ -3,7 +3,7 @@
 //! What must survive: everything, and order: acknowledgements under `flush.messages=1` come later, never earlier
 //! than the sync that makes them true.
 
-use super::{FollowUp, Kind, Parameter, What};
+use super::{Kind, Parameter, What};
 
 pub(super) const KIND: Kind = Kind {
     name: "slow_disk",
@@ -14,7 +14,7 @@ pub(super) const KIND: Kind = Kind {
     ],
     strike: |stage, node, parameters| {
         stage.slow_disk(node, parameters.time("delay"));
-        stage.later(parameters.time("lasts"), FollowUp::QuickDisk(node));
+        stage.end_disk_fault_later(node, parameters.time("lasts"));
         Ok(())
     },
 };

@@ -1,17 +1,19 @@
 //! Where faults happen: brings nodes down and up again, and undoes in time what is to be undone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use jangbu_core::time::Instant;
 
-use super::Skipped;
+use super::{Skipped, Target};
+use crate::outcome::Struck;
+use crate::plan::Entry;
 use crate::rng::Rng;
 use crate::trace::{Kind as TraceKind, hash_bytes};
-use crate::world::disk::{DiskError, Keep, Lost, Operation, PowerLoss, Strike, SyncLie};
-use crate::world::{Crash, Exit, NodeId, World, lock};
+use crate::world::disk::{DiskError, DiskFault, Keep, Lost, PowerLoss, Strike, SyncLie};
+use crate::world::{Crash, Exit, FaultId, NodeId, World, lock};
 
 /// How a node goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,36 +59,30 @@ pub enum FollowUp {
     Kill(usize, u32),
     /// A paused node goes on.
     Resume(usize),
-    /// Syncs take their usual time again.
-    QuickDisk(usize),
-    /// Errors go away.
-    HealDisk(usize),
-    /// There is space again.
-    FreeDisk(usize),
-    /// Syncs are true again.
-    HonestDisk(usize),
+    /// What is left of a fault of the disk ends.
+    EndDiskFault(usize, FaultId),
 }
 
 /// A broker on the stage.
 struct Actor {
     node: NodeId,
-    /// How long it stays down when it goes down by a crash that was armed, or by itself.
-    down: Duration,
     /// Whether a start is planned.
     start_planned: bool,
     /// It was told to stop, and is to be started when it has.
     start_when_stopped: bool,
     stopping: bool,
-    interrupts: Option<Interrupts>,
+    /// The first are to be cut short first.
+    interrupts: VecDeque<Interrupts>,
 }
 
 /// Starts that are to be cut short.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Interrupts {
+    fault: FaultId,
+    rng: Rng,
     left: u64,
     calls: u64,
     blow: Blow,
-    down: Duration,
 }
 
 /// Ends of nodes that nobody has looked at yet, and who wants to look.
@@ -102,9 +98,12 @@ pub struct Stage {
     actors: Vec<Actor>,
     follow_ups: BTreeMap<(Instant, u64), FollowUp>,
     order: u64,
+    /// The fault that strikes now, and its own chance.
+    fault: FaultId,
     rng: Rng,
+    /// How long a node stays down that a fault brought down which was armed.
+    downs: BTreeMap<FaultId, Duration>,
     bell: Arc<Mutex<Bell>>,
-    disk_bytes: Option<u64>,
     restart_delay: Duration,
 }
 
@@ -113,12 +112,7 @@ const STOP_GRACE: Duration = Duration::from_secs(20);
 
 impl Stage {
     /// A stage with these brokers, which are up.
-    pub fn new(
-        world: &Arc<World>,
-        brokers: &[NodeId],
-        disk_bytes: Option<u64>,
-        restart_delay: Duration,
-    ) -> Self {
+    pub fn new(world: &Arc<World>, brokers: &[NodeId], restart_delay: Duration) -> Self {
         let bell: Arc<Mutex<Bell>> = Arc::default();
         let hook_bell = bell.clone();
         let watched = brokers.to_vec();
@@ -133,42 +127,67 @@ impl Stage {
         }));
         let actor = |&node| Actor {
             node,
-            down: restart_delay,
             start_planned: false,
             start_when_stopped: false,
             stopping: false,
-            interrupts: None,
+            interrupts: VecDeque::new(),
         };
         Self {
             world: world.clone(),
             actors: brokers.iter().map(actor).collect(),
             follow_ups: BTreeMap::new(),
             order: 0,
+            fault: FaultId::NONE,
             rng: world.stream("stage"),
+            downs: BTreeMap::new(),
             bell,
-            disk_bytes,
             restart_delay,
         }
     }
 
-    /// Lets a fault strike. Returns the broker's id, as plans name it, when it did.
-    pub fn strike(&mut self, entry: &crate::plan::Entry) -> Option<u64> {
-        let index = match entry.target {
-            super::Target::Any => self.rng.below(self.actors.len() as u64) as usize,
-            super::Target::Node(id) => (id as usize).checked_sub(1)?,
+    /// Lets a fault strike: says what came of it, and under which number it is armed.
+    pub fn strike(&mut self, entry: &Entry) -> (Struck, FaultId) {
+        let seed = self.world.seed();
+        let id = match entry.target {
+            // From a stream of its own: a target that is given must leave the rest alone.
+            Target::Any => {
+                1 + Rng::stream(seed, &format!("target of fault {}", entry.salt))
+                    .below(self.actors.len() as u64)
+            }
+            Target::Node(id) => id,
         };
-        let node = self.actors.get(index)?.node;
+        let mut struck = Struck { of: entry.of, node: Some(id), skipped: true, met: false };
+        let index = (id as usize).wrapping_sub(1);
+        if entry.skipped || index >= self.actors.len() {
+            self.note_skip(entry, id);
+            return (struck, FaultId::NONE);
+        }
+        self.rng = Rng::stream(seed, &format!("fault {}", entry.salt));
+        self.fault = self.world.arm_fault(entry.kind.name);
         match (entry.kind.strike)(self, index, &entry.parameters) {
             Ok(()) => {
-                self.world.count_fault(entry.kind.name);
-                Some(index as u64 + 1)
+                struck.skipped = false;
+                (struck, self.fault)
             }
-            Err(Skipped(why)) => {
-                let text = format!("{} on {} skipped: {why}", entry.kind.name, self.world.name(node));
-                self.world.note(TraceKind::Fault, hash_bytes(0, text.as_bytes()), 1, || text);
-                None
+            Err(Skipped(_)) => {
+                self.world.skip_fault(self.fault);
+                self.note_skip(entry, id);
+                (struck, FaultId::NONE)
             }
         }
+    }
+
+    /// Without the reason: one that is skipped because a plan says so is the same event.
+    fn note_skip(&self, entry: &Entry, id: u64) {
+        let kind = entry.kind.name;
+        self.world.note(TraceKind::Fault, hash_bytes(id, kind.as_bytes()), 1, || {
+            format!("{kind} on node {id} is skipped")
+        });
+    }
+
+    /// The fault that strikes now has taken effect.
+    pub fn met(&self) {
+        self.world.fault_met(self.fault);
     }
 
     /// Plans something for later.
@@ -222,12 +241,14 @@ impl Stage {
         if *exit == Exit::WorldEnded {
             return;
         }
+        // Also where the node is to be started anyway: nobody else may be taken for its reason later.
+        let struck_by = self.world.take_struck_by(node).and_then(|id| self.downs.get(&id));
+        let down = struck_by.copied().unwrap_or(self.restart_delay);
         let actor = &mut self.actors[index];
         actor.stopping = false;
         if std::mem::take(&mut actor.start_when_stopped) {
             self.later(Duration::ZERO, FollowUp::Start(index));
         } else if !actor.start_planned {
-            let down = std::mem::replace(&mut actor.down, self.restart_delay);
             self.start_later(index, down);
         }
     }
@@ -243,13 +264,7 @@ impl Stage {
                 }
             }
             FollowUp::Resume(index) => world.resume(node(index)),
-            FollowUp::QuickDisk(index) => world.slow_disk(node(index), Duration::ZERO, Duration::ZERO),
-            FollowUp::HealDisk(index) => {
-                world.heal_disk(node(index));
-                world.set_disk_capacity(node(index), self.disk_bytes);
-            }
-            FollowUp::FreeDisk(index) => world.set_disk_capacity(node(index), self.disk_bytes),
-            FollowUp::HonestDisk(index) => world.set_sync_lie(node(index), None),
+            FollowUp::EndDiskFault(index, id) => world.end_disk_fault(node(index), id),
         }
     }
 
@@ -260,20 +275,16 @@ impl Stage {
             actor.start_when_stopped = actor.stopping;
             return;
         }
-        if let Some(interrupts) = &mut actor.interrupts {
-            if interrupts.left == 0 {
-                actor.interrupts = None;
-            } else {
-                interrupts.left -= 1;
-                actor.down = interrupts.down;
-                let strike = strike(&mut self.rng);
-                self.world.crash_at_disk_call(
-                    actor.node,
-                    interrupts.calls + 1,
-                    strike,
-                    interrupts.blow.crash(),
-                );
-            }
+        actor.interrupts.retain(|interrupts| interrupts.left > 0);
+        if let Some(interrupts) = actor.interrupts.front_mut() {
+            interrupts.left -= 1;
+            let crash = DiskFault::Crash {
+                site: None,
+                calls_before: interrupts.calls,
+                strike: any_strike(&mut interrupts.rng),
+                crash: interrupts.blow.crash(),
+            };
+            self.world.arm_disk(actor.node, interrupts.fault, crash);
         }
         self.world.start(actor.node);
     }
@@ -282,16 +293,15 @@ impl Stage {
     pub fn heal(&mut self) {
         self.catch_up();
         self.follow_ups.clear();
+        self.downs.clear();
         for index in 0..self.actors.len() {
             let actor = &mut self.actors[index];
-            actor.interrupts = None;
+            actor.interrupts.clear();
             actor.start_planned = false;
-            actor.down = Duration::from_millis(100);
             let (node, stopping) = (actor.node, actor.stopping);
             self.restart_delay = Duration::from_millis(100);
             self.world.resume(node);
             self.world.heal_disk(node);
-            self.world.set_disk_capacity(node, self.disk_bytes);
             if !self.world.is_up(node) {
                 self.start(index);
             } else if stopping {
@@ -309,10 +319,12 @@ impl Stage {
         if self.world.is_up(node) { Ok(node) } else { Err(Skipped("the node is down")) }
     }
 
-    /// Brings a node down now.
+    /// Brings a node down now. The machine of a process that is gone can still lose its power.
     pub fn crash(&mut self, index: usize, blow: Blow) -> Result<(), Skipped> {
-        // A machine that is off can lose its power as little as a process that is gone can be killed.
-        let node = self.up(index)?;
+        let node = match blow {
+            Blow::Process => self.up(index)?,
+            Blow::Power(_) => self.actors[index].node,
+        };
         self.world.crash(node, blow.crash());
         Ok(())
     }
@@ -332,23 +344,22 @@ impl Stage {
     pub fn crash_at_disk_call(
         &mut self,
         index: usize,
-        (site, calls): (Option<&str>, u64),
-        blow: Blow,
+        (site, calls_before): (Option<&str>, u64),
+        (strike, blow): (Strike, Blow),
         down: Duration,
     ) -> Result<(), Skipped> {
         let node = self.up(index)?;
-        self.actors[index].down = down;
-        let strike = strike(&mut self.rng);
-        match site {
-            Some(site) => self.world.crash_at_site(node, site, calls + 1, strike, blow.crash()),
-            None => self.world.crash_at_disk_call(node, calls + 1, strike, blow.crash()),
-        }
+        self.downs.insert(self.fault, down);
+        let (site, crash) = (site.map(str::to_owned), blow.crash());
+        self.world.arm_disk(node, self.fault, DiskFault::Crash { site, calls_before, strike, crash });
         Ok(())
     }
 
     /// Brings a node down inside a disk call of its next starts.
-    pub fn interrupt_starts(&mut self, index: usize, times: u64, calls: u64, blow: Blow, down: Duration) {
-        self.actors[index].interrupts = Some(Interrupts { left: times, calls, blow, down });
+    pub fn interrupt_starts(&mut self, index: usize, left: u64, calls: u64, blow: Blow, down: Duration) {
+        let (fault, rng) = (self.fault, self.rng.clone());
+        self.downs.insert(fault, down);
+        self.actors[index].interrupts.push_back(Interrupts { fault, rng, left, calls, blow });
     }
 
     /// Stops a node's tasks.
@@ -364,38 +375,41 @@ impl Stage {
     /// Resets all connections of a node.
     pub fn reset_connections(&mut self, index: usize) -> Result<(), Skipped> {
         let node = self.up(index)?;
-        for other in self.world.nodes() {
-            if other != node {
-                self.world.reset_connections(node, other);
-            }
+        let others = self.world.nodes().into_iter().filter(|other| *other != node);
+        match others.map(|other| self.world.reset_connections(node, other)).sum::<usize>() {
+            0 => Err(Skipped("it has no connections")),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Ends the fault that strikes now, as far as it is one of the disk.
+    pub fn end_disk_fault_later(&mut self, index: usize, wait: Duration) {
+        self.later(wait, FollowUp::EndDiskFault(index, self.fault));
+    }
+
+    fn arm_disk(&self, index: usize, fault: DiskFault) {
+        self.world.arm_disk(self.actors[index].node, self.fault, fault);
     }
 
     /// Makes syncs slow.
     pub fn slow_disk(&mut self, index: usize, delay: Duration) {
-        self.world.slow_disk(self.actors[index].node, Duration::ZERO, delay);
+        self.arm_disk(index, DiskFault::Slow { call_ns: 0, sync_ns: delay.as_nanos() as u64 });
     }
 
     /// Has no disk call return for a while.
     pub fn stall_disk(&mut self, index: usize, stall: Duration) {
-        self.world.stall_disk(self.actors[index].node, stall);
+        self.arm_disk(index, DiskFault::Stall { until: self.world.now() + stall });
     }
 
-    /// Has reads, writes or syncs fail.
-    pub fn fail_disk(&mut self, index: usize, on: &str, sticky: bool) {
-        let operation = match on {
-            "read" => Operation::Read,
-            "write" => Operation::Write,
-            _ => Operation::Sync,
-        };
-        self.world.add_disk_error(self.actors[index].node, DiskError { operation, sticky, below: None });
+    /// Has disk calls fail.
+    pub fn fail_disk(&mut self, index: usize, error: DiskError) {
+        self.arm_disk(index, DiskFault::Error(error));
     }
 
     /// Leaves so many bytes free.
     pub fn fill_disk(&mut self, index: usize, free: u64) {
-        let node = self.actors[index].node;
-        self.world.set_disk_capacity(node, Some(self.world.disk_used_bytes(node) + free));
+        let capacity_bytes = self.world.disk_used_bytes(self.actors[index].node) + free;
+        self.arm_disk(index, DiskFault::Full { capacity_bytes });
     }
 
     /// Turns over bits in one of the files whose names end so; returns in how many bytes.
@@ -415,10 +429,10 @@ impl Stage {
 
     /// Has syncs do nothing.
     pub fn lie_about_syncs(&mut self, index: usize) {
-        self.world.set_sync_lie(self.actors[index].node, Some(SyncLie::Never));
+        self.arm_disk(index, DiskFault::Lie(SyncLie::Never));
     }
 }
 
-fn strike(rng: &mut Rng) -> Strike {
+fn any_strike(rng: &mut Rng) -> Strike {
     *rng.pick(&[Strike::Before, Strike::Halfway, Strike::After]).unwrap_or(&Strike::Before)
 }

@@ -132,7 +132,7 @@ impl Ledger {
             Seen::Recovered { node, fact: Fact::Recovered { partition, log_start, log_end, .. }, scan } => {
                 self.reopen(*node, *partition, (log_start.0, log_end.0), scan);
             }
-            Seen::Ended { node, exit: Exit::Crashed(Crash::Power(_)) } => {
+            Seen::Ended { node, exit: Exit::Crashed(Crash::Power(_)) } | Seen::PagesLost { node } => {
                 self.era += 1;
                 for ((of, _), replica) in &mut self.replicas {
                     replica.power_lost |= of == node;

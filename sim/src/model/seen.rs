@@ -35,6 +35,12 @@ pub enum Seen<'a> {
         /// How.
         exit: &'a Exit,
     },
+    /// A process of a node ended that had a sync fail, and the kernel has forgotten pages of it: what was not synced
+    /// before may be lost as if the power had failed.
+    PagesLost {
+        /// Which node.
+        node: NodeId,
+    },
     /// A fault struck a node.
     Struck {
         /// Which node.
@@ -48,7 +54,7 @@ pub enum Seen<'a> {
 
 /// One step of a client, in its own words. Values are numbers that are unique in a run; a batch holds
 /// `first`, `first + 1` and so on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ClientEvent {
     /// A topic was created.
     TopicCreated {
@@ -155,38 +161,4 @@ pub enum ClientEvent {
         /// Every value, from the first offset on.
         values: Vec<u64>,
     },
-}
-
-impl ClientEvent {
-    /// Two numbers that tell it from others, for the trace.
-    pub fn words(&self) -> (u64, u64) {
-        let place = |kind: u64, who: usize, slot: &Slot| {
-            kind << 56 | (who as u64) << 40 | (slot.0 as u64) << 32 | u64::from(slot.1 as u32)
-        };
-        match self {
-            Self::TopicCreated { topic, topic_id } => (1 << 56 | *topic as u64, id_word(topic_id)),
-            Self::DeletionAsked { topic } => (9 << 56 | *topic as u64, 0),
-            Self::TopicDeleted { topic } => (10 << 56 | *topic as u64, 0),
-            Self::TopicLooked { topic, found } => {
-                (11 << 56 | *topic as u64, found.as_ref().map_or(0, id_word))
-            }
-            Self::Sent { producer, slot, first, .. } => (place(2, *producer, slot), *first),
-            Self::Acked { producer, slot, first, base_offset, .. } => {
-                (place(3, *producer, slot), *first ^ (base_offset.unwrap_or(-1) as u64).rotate_left(40))
-            }
-            Self::Refused { producer, slot, first, .. } => (place(4, *producer, slot), *first),
-            Self::Unknown { producer, slot, first, .. } => (place(5, *producer, slot), *first),
-            Self::Read { reader, slot, offset, value, .. } => {
-                (place(6, *reader, slot), *value ^ (*offset as u64).rotate_left(40))
-            }
-            Self::Moved { reader, slot, from, to } => {
-                (place(7, *reader, slot), (*from as u64).rotate_left(32) ^ *to as u64)
-            }
-            Self::ReadWhole { slot, log_start, values } => (place(8, values.len(), slot), *log_start as u64),
-        }
-    }
-}
-
-fn id_word(topic_id: &TopicId) -> u64 {
-    topic_id.0.iter().fold(0, |sum, byte| sum << 8 ^ u64::from(*byte))
 }

@@ -31,6 +31,8 @@ pub struct Scenario {
     pub name: String,
     /// The opening comment.
     pub prose: String,
+    /// The hash of the file's text, by which a plan knows the scenario that it was drawn from.
+    pub hash: String,
     /// First and last seed, both included.
     pub seeds: (u64, u64),
     /// How long the faults go on, in simulated time.

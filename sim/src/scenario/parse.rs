@@ -36,14 +36,15 @@ pub fn read(path: &Path, text: String) -> Result<Scenario, ScenarioError> {
     let duration = top.choice("duration", "30s")?;
     let expect = expect(&source, &mut top)?;
     let cluster = cluster(&source, &mut top)?;
-    let topics = topics(&source, &mut top)?;
+    let topics = topics(&source, &mut top, &cluster)?;
     let workloads = workloads(&source, &mut top, &topics)?;
-    let faults = faults(&source, &mut top)?;
+    let faults = faults(&source, &mut top, (&duration, &cluster))?;
     let (checks, promise) = checks(&mut top)?;
     let scenario = Scenario {
         name: path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
         path: path.to_owned(),
         prose,
+        hash: format!("{:016x}", crate::trace::hash_bytes(0, source.text.as_bytes())),
         seeds,
         duration,
         expect,
@@ -82,7 +83,8 @@ pub fn seed_range(text: &str) -> Option<(u64, u64)> {
     match text.split_once("..") {
         Some((first, last)) => {
             let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-            (first <= last).then_some((first, last))
+            // The number behind the last must be one too.
+            (first <= last && last < u64::MAX).then_some((first, last))
         }
         None => text.parse().ok().map(|seed| (seed, seed)),
     }
@@ -156,7 +158,7 @@ fn check_topic_key(key: &str, value: &str) -> Result<(), String> {
     check_topic_config(key, value).map_err(|error| error.to_string())
 }
 
-fn topics(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<Topic>, ScenarioError> {
+fn topics(source: &Arc<Source>, top: &mut Table<'_>, cluster: &Cluster) -> Result<Vec<Topic>, ScenarioError> {
     let mut topics: Vec<Topic> = Vec::new();
     for mut table in top.tables("topic")? {
         let entry = table.require("name")?;
@@ -168,10 +170,17 @@ fn topics(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<Topic>, Scena
                 format!("topic `{name}` stands here twice"),
             ));
         }
+        let span = table.span_of("replication");
+        let replication: Choice<u64> = table.choice("replication", "1")?;
+        let (most, brokers) = (replication.ends().1, cluster.brokers.ends().0);
+        if most > brokers {
+            let message = format!("there may be {brokers} brokers alone for {most} replicas");
+            return Err(ScenarioError::new(source, span, message).remedy("see [cluster] brokers"));
+        }
         topics.push(Topic {
             name,
             partitions: table.choice("partitions", "1")?,
-            replication: table.choice("replication", "1")?,
+            replication,
             config: config(source, &mut table, check_topic_key)?,
         });
         table.finish()?;
@@ -235,7 +244,11 @@ fn workloads(
     Ok(workloads)
 }
 
-fn faults(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<FaultChoice>, ScenarioError> {
+fn faults(
+    source: &Arc<Source>,
+    top: &mut Table<'_>,
+    (duration, cluster): (&Choice<Duration>, &Cluster),
+) -> Result<Vec<FaultChoice>, ScenarioError> {
     let kinds: Vec<&str> = fault::ALL.iter().map(|kind| kind.name).collect();
     let mut faults = Vec::new();
     for mut table in top.tables("fault")? {
@@ -243,6 +256,9 @@ fn faults(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<FaultChoice>,
         let name = entry.text(source)?;
         check_name(source, entry.span(), &name, &kinds, "fault")?;
         let kind = fault::find(&name).expect("the name was checked");
+        for key in ["at", "first_after"] {
+            strikes_in_time(source, &table, key, duration)?;
+        }
         let in_set_up = table.take("during").map(|entry| during(source, &entry)).transpose()?;
         let when = match (table.optional("at")?, table.optional("mean_every")?, in_set_up) {
             (Some(at), None, None) => When::At(at),
@@ -256,10 +272,16 @@ fn faults(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<FaultChoice>,
         let target = match table.take("target") {
             Some(entry) => {
                 let text = entry.text(source)?;
-                fault::Target::from_text(&text).map_err(|message| {
+                let target = fault::Target::from_text(&text).map_err(|message| {
                     ScenarioError::new(source, entry.span(), message)
                         .remedy("a target is \"any\" or \"node <id>\"")
                 })?;
+                let brokers = *cluster.brokers.ends().1;
+                if matches!(target, fault::Target::Node(id) if id > brokers) {
+                    let message = format!("there is no `{text}` among {brokers} brokers");
+                    return Err(ScenarioError::new(source, entry.span(), message)
+                        .remedy("brokers are numbered from 1; see [cluster] brokers"));
+                }
                 text
             }
             None => "any".to_owned(),
@@ -273,6 +295,23 @@ fn faults(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<FaultChoice>,
         faults.push(FaultChoice { kind, when, target, seeds_percent, parameters });
     }
     Ok(faults)
+}
+
+/// A fault that can strike only when the faults are over would be one that nobody misses.
+fn strikes_in_time(
+    source: &Arc<Source>,
+    table: &Table<'_>,
+    key: &'static str,
+    duration: &Choice<Duration>,
+) -> Result<(), ScenarioError> {
+    let Some(at) = table.peek::<Duration>(key)? else { return Ok(()) };
+    let (latest, shortest) = (at.ends().1, duration.ends().0);
+    if latest < shortest {
+        return Ok(());
+    }
+    let message =
+        format!("`{key}` is up to {}, and the faults may end after {}", latest.to_text(), shortest.to_text());
+    Err(ScenarioError::new(source, table.span_of(key), message).remedy("see `duration` at the top"))
 }
 
 /// `during = "set-up"` is all there is besides the load itself.

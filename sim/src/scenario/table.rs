@@ -75,6 +75,11 @@ impl<'a> Table<'a> {
         self.entries.contains_key(key)
     }
 
+    /// Where the value of a key stands, or else the table.
+    pub fn span_of(&self, key: &str) -> Range<usize> {
+        self.entries.get(key).map_or_else(|| self.span.clone(), Entry::span)
+    }
+
     /// The value of a key, if it is there.
     pub fn take(&mut self, key: &'static str) -> Option<Entry<'a>> {
         self.asked.push(key);
@@ -122,6 +127,11 @@ impl<'a> Table<'a> {
     pub fn optional<T: Drawable>(&mut self, key: &'static str) -> Result<Option<Choice<T>>, ScenarioError> {
         let source = self.source;
         self.take(key).map(|entry| entry.choice(source)).transpose()
+    }
+
+    /// As [`Table::optional`], of a key that will still be asked for.
+    pub fn peek<T: Drawable>(&self, key: &str) -> Result<Option<Choice<T>>, ScenarioError> {
+        self.entries.get(key).map(|entry| entry.read(self.source)).transpose()
     }
 
     /// A value that is the same for every seed.
@@ -289,6 +299,10 @@ impl<'a> Entry<'a> {
 
     /// The value as a fixed one, a range or a set.
     pub fn choice<T: Drawable>(self, source: &Arc<Source>) -> Result<Choice<T>, ScenarioError> {
+        self.read(source)
+    }
+
+    fn read<T: Drawable>(&self, source: &Arc<Source>) -> Result<Choice<T>, ScenarioError> {
         let expected = |span| {
             ScenarioError::new(source, span, format!("this must be {}", T::EXPECTED))
                 .remedy("a range is written \"low..high\", a set [a, b]")

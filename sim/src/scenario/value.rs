@@ -138,6 +138,21 @@ impl Drawable for String {
     }
 }
 
+impl<T: Ord> Choice<T> {
+    /// The least and the greatest value that can be drawn.
+    pub fn ends(&self) -> (&T, &T) {
+        match self {
+            Self::Fixed(value) => (value, value),
+            Self::Range(low, high) => (low, high),
+            Self::OneOf(values) => values
+                .iter()
+                .min()
+                .zip(values.iter().max())
+                .expect("a set without values is refused when it is read"),
+        }
+    }
+}
+
 impl<T: Drawable> Choice<T> {
     /// Reads `"a..b"` or a single value.
     pub fn from_text(text: &str) -> Option<Self> {

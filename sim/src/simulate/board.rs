@@ -7,8 +7,9 @@ use jangbu_core::ids::TopicId;
 use crate::case::Case;
 use crate::check::Checks;
 use crate::model::{ClientEvent, Seen, Slot};
-use crate::trace::Kind;
-use crate::world::{NodeId, World, lock};
+use crate::outcome::Struck;
+use crate::trace::{Kind, hash_of};
+use crate::world::{FaultId, NodeId, World, lock};
 
 /// What clients are to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,8 +31,7 @@ struct State {
     checks: Checks,
     phase: Phase,
     acked_batches: u64,
-    skipped: u64,
-    resolved: Vec<Option<u64>>,
+    struck: Vec<(Struck, FaultId)>,
     topic_ids: Vec<Option<TopicId>>,
     /// By producer, and behind them those who create and delete topics: whether it has settled.
     settled: Vec<bool>,
@@ -52,8 +52,7 @@ impl Board {
                 checks,
                 phase: Phase::Load,
                 acked_batches: 0,
-                skipped: 0,
-                resolved: Vec::new(),
+                struck: Vec::new(),
                 topic_ids: vec![None; case.topics.len()],
                 settled: vec![false; case.producers.len() + case.churners.len()],
                 ends: slots.collect(),
@@ -84,8 +83,7 @@ impl Board {
 
     /// Tells what a client did or learnt.
     pub fn tell(&self, world: &World, event: &ClientEvent) {
-        let (first, second) = event.words();
-        world.note(Kind::Note, first, second, || format!("{event:?}"));
+        world.note(Kind::Note, hash_of(event), 0, || format!("{event:?}"));
         self.see(world, None, &Seen::Client(event));
     }
 
@@ -149,11 +147,9 @@ impl Board {
         Some(format!("reader {} has not caught up: {what}", reader + 1))
     }
 
-    /// A fault struck the broker with this id, or was skipped.
-    pub fn struck(&self, resolved: Option<u64>) {
-        let mut state = lock(&self.state);
-        state.skipped += u64::from(resolved.is_none());
-        state.resolved.push(resolved);
+    /// What came of the next fault of the plan, and under which number it is armed.
+    pub fn struck(&self, struck: Struck, id: FaultId) {
+        lock(&self.state).struck.push((struck, id));
     }
 
     /// The ids of the topics, once all are known.
@@ -165,11 +161,9 @@ impl Board {
         lock(&self.state).acked_batches
     }
 
-    pub(super) fn skipped(&self) -> u64 {
-        lock(&self.state).skipped
-    }
-
-    pub(super) fn resolved(&self) -> Vec<Option<u64>> {
-        lock(&self.state).resolved.clone()
+    /// What came of the faults of the plan, with whether they were met.
+    pub(super) fn all_struck(&self, met: impl Fn(FaultId) -> bool) -> Vec<Struck> {
+        let state = lock(&self.state);
+        state.struck.iter().map(|(struck, id)| Struck { met: met(*id), ..*struck }).collect()
     }
 }

@@ -16,7 +16,7 @@ use crate::fault::Stage;
 use crate::model::{Seen, scan};
 use crate::plan::{Entry, Plan};
 use crate::workload;
-use crate::world::{Exit, NodeId, World};
+use crate::world::{Exit, NodeId, Plant, World};
 
 /// How long the first start and the creation of the topics may take.
 const SET_UP: Duration = Duration::from_secs(60);
@@ -24,11 +24,20 @@ const SET_UP: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Runs the body of a seed.
-pub(super) async fn direct(world: Arc<World>, case: Case, plan: Plan, switches: Switches, board: Arc<Board>) {
+pub(super) async fn direct(
+    world: Arc<World>,
+    case: Case,
+    plan: Plan,
+    (switches, plant): (Switches, Option<Plant>),
+    board: Arc<Board>,
+) {
     let case = Arc::new(case);
     let brokers = workload::brokers(&world, &case, switches);
     watch(&world, &board, brokers.clone());
-    let mut stage = Stage::new(&world, &brokers, case.disk_bytes, case.restart_delay);
+    if let Some(plant) = plant {
+        world.plant(plant);
+    }
+    let mut stage = Stage::new(&world, &brokers, case.restart_delay);
     for &node in &brokers {
         world.set_disk_capacity(node, case.disk_bytes);
         world.start(node);
@@ -65,6 +74,9 @@ fn watch(world: &Arc<World>, board: &Arc<Board>, brokers: Vec<NodeId>) {
     }));
     let (exits_world, exits_board) = (world.clone(), board.clone());
     world.on_exit(Box::new(move |node, _, exit| {
+        if exits_world.take_evicted(node) && brokers.contains(&node) {
+            exits_board.see(&exits_world, Some(node), &Seen::PagesLost { node });
+        }
         // A client that has done its work simply ends.
         if *exit != Exit::WorldEnded && (brokers.contains(&node) || matches!(exit, Exit::Panicked(_))) {
             exits_board.see(&exits_world, Some(node), &Seen::Ended { node, exit });
@@ -99,9 +111,10 @@ impl Director<'_> {
     }
 
     fn strike(&self, stage: &mut Stage, entry: &Entry) {
-        let resolved = stage.strike(entry);
-        self.board.struck(resolved);
-        let node = resolved.and_then(|id| self.brokers.get(id as usize - 1)).copied();
+        let (struck, id) = stage.strike(entry);
+        self.board.struck(struck, id);
+        let node =
+            struck.node.filter(|_| !struck.skipped).and_then(|id| self.brokers.get(id as usize - 1)).copied();
         if let Some(node) = node {
             self.board.see(self.world, Some(node), &Seen::Struck { node, fault: entry.kind.name });
         }

@@ -21,10 +21,11 @@ use crate::scenario::Scenario;
 use crate::trace::Recording;
 use crate::world::disk::DiskSettings;
 use crate::world::net::{LinkSettings, NetSettings};
-use crate::world::{Leak, Settings};
+use crate::world::{Plant, Settings};
 
-/// More events than any honest seed has: one that goes in circles in simulated time is ended here.
-const EVENTS_MAX: u64 = 200_000_000;
+/// More events than any honest seed has: one that goes in circles in simulated time is ended here, with all that is
+/// known of it, and long before its wall limit.
+const EVENTS_MAX: u64 = 20_000_000;
 /// Events kept for people of a seed that is run alone.
 const EVENTS_KEPT: usize = 20_000;
 
@@ -32,7 +33,7 @@ const EVENTS_KEPT: usize = 20_000;
 pub fn run(scenario: &Scenario, job: &Job, recorded: Option<&Plan>, request: &Request) -> Outcome {
     let seed = recorded.map_or(request.seed, |plan| plan.seed);
     let (case, plan) = Case::draw(scenario, seed, recorded);
-    let settings = world_settings(&case, job, request);
+    let settings = world_settings(&case, request);
     let switches = job.switches.iter().fold(Switches::default(), |switches, name| {
         find_switch(name).map_or(switches, |switch| switches.with(switch))
     });
@@ -43,12 +44,15 @@ pub fn run(scenario: &Scenario, job: &Job, recorded: Option<&Plan>, request: &Re
     let checks = Checks::new(&case.checks, case.promise, idempotent, Ledger::new(flushes));
     let board = Arc::new(Board::new(checks, &case));
     let shown = board.clone();
-    let outcome =
-        run::run_seed(settings, seed, move |world| director::direct(world, case, plan, switches, shown));
+    let plant = job.plant.as_deref().and_then(|name| Plant::ALL.iter().find(|(known, _)| *known == name));
+    let plant = plant.map(|(_, plant)| *plant);
+    let outcome = run::run_seed(settings, seed, move |world| {
+        director::direct(world, case, plan, (switches, plant), shown)
+    });
     summarise(outcome, &board)
 }
 
-fn world_settings(case: &Case, job: &Job, request: &Request) -> Settings {
+fn world_settings(case: &Case, request: &Request) -> Settings {
     let delay_ns = case.network_delay.as_nanos() as u64;
     let sync_ns = case.sync_delay.as_nanos() as u64;
     let link =
@@ -61,10 +65,6 @@ fn world_settings(case: &Case, job: &Job, request: &Request) -> Settings {
         },
         net: NetSettings { link, ..NetSettings::default() },
         recording: if request.keep { Recording::Last(EVENTS_KEPT) } else { Recording::Off },
-        leak: job
-            .plant
-            .as_deref()
-            .and_then(|name| Leak::ALL.iter().find(|(known, _)| *known == name).map(|(_, leak)| *leak)),
         stop_at_violation: true,
         events_max: EVENTS_MAX,
     }
@@ -86,6 +86,14 @@ fn summarise(outcome: run::Outcome<()>, board: &Board) -> Outcome {
         node: violation.node.map(|node| node.0 + 1),
         message: violation.message.clone(),
     });
+    let mut armed = BTreeMap::new();
+    for fault in &outcome.tally.armed {
+        *armed.entry(fault.kind.to_owned()).or_default() += 1;
+    }
+    let struck = board.all_struck(|id| {
+        let armed = id.0.checked_sub(1).and_then(|index| outcome.tally.armed.get(index as usize));
+        armed.is_some_and(|fault| fault.met)
+    });
     let named = |counts: &BTreeMap<&'static str, u64>| {
         counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
     };
@@ -100,10 +108,11 @@ fn summarise(outcome: run::Outcome<()>, board: &Board) -> Outcome {
         acked_batches: board.acked_batches(),
         violation: violation.or(panicked),
         faults: outcome.tally.faults.clone(),
-        skipped: board.skipped(),
+        armed,
+        skipped: struck.iter().filter(|struck| struck.skipped).count() as u64,
         marks: named(&outcome.tally.marks),
         sites: outcome.tally.sites.iter().map(|(site, count)| (site.name().to_owned(), *count)).collect(),
-        resolved: board.resolved(),
+        struck,
         kept: outcome.kept.iter().filter_map(|event| serde_json::to_value(event).ok()).collect(),
     }
 }

@@ -14,7 +14,7 @@ use super::node::{Incarnation, Node};
 use super::task::TaskCell;
 use super::timers::Sleep;
 use super::{NodeId, World, lock};
-use crate::trace::Kind;
+use crate::trace::{Kind, hash_of};
 
 /// 2026-01-01 00:00:00 UTC, when every simulated world begins.
 const WALL_START_MS: i64 = 1_767_225_600_000;
@@ -154,12 +154,10 @@ impl Env for SimEnv {
         if incarnation.is_over() {
             return;
         }
-        let count = {
-            let mut tally = lock(&world.tally);
-            tally.facts += 1;
-            tally.facts
-        };
-        world.note(Kind::Fact, u64::from(node.id.0), count, || format!("{}: {}", node.name, describe(fact)));
+        lock(&world.tally).facts += 1;
+        world.note(Kind::Fact, u64::from(node.id.0), hash_of(fact), || {
+            format!("{}: {}", node.name, describe(fact))
+        });
         let now = world.now();
         for hook in lock(&world.fact_hooks).iter_mut() {
             hook(node.id, now, fact);
@@ -201,11 +199,12 @@ pub struct SimClock {
 
 impl Clock for SimClock {
     fn now(&self) -> Instant {
-        Instant(self.world.now().0 + self.incarnation.clock_offset_ns)
+        // Whatever the poll in progress was held up by has happened before it looks at its watch.
+        Instant(self.world.now().0 + self.incarnation.debt_ns() + self.incarnation.clock_offset_ns)
     }
 
     fn wall(&self) -> Timestamp {
-        let true_ms = WALL_START_MS + (self.world.now().0 / 1_000_000) as i64;
+        let true_ms = WALL_START_MS + ((self.world.now().0 + self.incarnation.debt_ns()) / 1_000_000) as i64;
         Timestamp(true_ms.saturating_add(self.node.wall_offset_ms.load(Ordering::Relaxed)))
     }
 

@@ -22,8 +22,8 @@ mod timers;
 pub use control::{Exit, NodeId, Violation};
 pub use env::{SimClock, SimEnv, SimTask};
 pub use node::Crash;
-pub use plant::Leak;
-pub use tally::{SiteCount, Tally};
+pub use plant::Plant;
+pub use tally::{ArmedFault, FaultId, SiteCount, Tally};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,8 +48,6 @@ pub struct Settings {
     pub net: net::NetSettings,
     /// Which events are kept for people.
     pub recording: Recording,
-    /// A leak of non-determinism to plant, so that the check for it is seen to work.
-    pub leak: Option<Leak>,
     /// Ends the run at its first violation.
     pub stop_at_violation: bool,
     /// Ends the run after so many events, as a violation of `event_budget`; 0 sets no bound.
@@ -108,9 +106,6 @@ impl World {
             settings,
         });
         world.executor.spawn(timers::Driver { world: world.clone(), due: Vec::new() });
-        if let Some(leak) = world.settings.leak {
-            world.plant(leak);
-        }
         world
     }
 
@@ -150,6 +145,16 @@ impl World {
             self.violate("event_budget", None, format!("the run had {events} events and did not end"));
             self.stop();
         }
+    }
+
+    /// Adds to the event before what came of it.
+    pub(crate) fn mix(&self, word: u64) {
+        lock(&self.trace).mix(word);
+    }
+
+    /// Where the streams of disks and network stand: a draw that two runs do not share shows in their next event.
+    pub(crate) fn draws_digest(&self) -> u64 {
+        lock(&self.disk_draws).digest() ^ self.network.draws_digest().rotate_left(21)
     }
 
     /// Adds an event that is described by its text alone; the text is always made.

@@ -124,6 +124,11 @@ impl Incarnation {
         lock(&self.draws).next_u64()
     }
 
+    /// Where the process's own stream stands.
+    pub(super) fn draws_digest(&self) -> u64 {
+        lock(&self.draws).digest()
+    }
+
     pub(super) fn add_task(&self, cell: Arc<TaskCell>) {
         lock(&self.tasks).insert(cell.id, cell);
     }
@@ -197,30 +202,45 @@ impl World {
     }
 
     /// Ends the incarnation that runs on the node. Its tasks are dropped when they are polled next; the poll in
-    /// progress, if any, goes on to its end without any effect on the world.
+    /// progress, if any, goes on to its end without any effect on the world. A machine on which nothing runs can still
+    /// lose its power. Returns whether anything ended.
     pub(super) fn end_incarnation(&self, node: &Node, exit: Exit) -> bool {
-        let incarnation = {
-            let mut state = lock(&node.state);
-            let Some(incarnation) = state.current.take() else { return false };
-            state.exit = Some(exit.clone());
-            incarnation
-        };
-        incarnation.over.store(true, Ordering::Relaxed);
-        node.paused.store(false, Ordering::Relaxed);
-        self.note_text(Kind::Node, format!("{} incarnation {}: {exit:?}", node.name, incarnation.number));
         let power = match exit {
             Exit::Crashed(Crash::Power(loss)) => Some(loss),
             _ => None,
         };
+        let incarnation = {
+            let mut state = lock(&node.state);
+            let incarnation = state.current.take();
+            if incarnation.is_none() && power.is_none() {
+                return false;
+            }
+            state.exit = Some(exit.clone());
+            incarnation
+        };
+        if let Some(incarnation) = &incarnation {
+            incarnation.over.store(true, Ordering::Relaxed);
+        }
+        node.paused.store(false, Ordering::Relaxed);
+        let number = incarnation.as_ref().map_or(0, |incarnation| incarnation.number);
+        self.note_text(Kind::Node, format!("{} incarnation {number}: {exit:?}", node.name));
+        // What is on its way out of a file has left with the bytes that the file has now.
+        self.network_node_down(node.id, power.is_some());
         if let Some(loss) = power {
             let losses = node.drive.lose_power(self.now(), loss, &mut lock(&self.disk_draws));
             self.note_text(Kind::Node, format!("{} lost {losses}", node.name));
+        } else {
+            let evicted = node.drive.evict(&mut lock(&self.disk_draws));
+            if evicted > 0 {
+                self.note_text(Kind::Node, format!("{} forgot {evicted} pages of failed syncs", node.name));
+            }
         }
-        self.network_node_down(node.id, power.is_some());
         for hook in lock(&self.exit_hooks).iter_mut() {
             hook(node.id, self.now(), &exit);
         }
-        incarnation.wake_all();
+        if let Some(incarnation) = incarnation {
+            incarnation.wake_all();
+        }
         true
     }
 }

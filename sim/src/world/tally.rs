@@ -26,13 +26,33 @@ impl AddAssign for SiteCount {
     }
 }
 
+/// The number of a fault in its run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FaultId(pub u64);
+
+impl FaultId {
+    /// Of what is done to the world by hand: nobody counts it.
+    pub const NONE: Self = Self(0);
+}
+
+/// A fault that was armed: its kind, and whether anything has met it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArmedFault {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Whether it took effect: it brought a node down, or a call met it.
+    pub met: bool,
+}
+
 /// What was counted in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Facts told by living nodes.
     pub facts: u64,
-    /// Faults, by kind.
+    /// Faults that took effect, by kind.
     pub faults: BTreeMap<String, u64>,
+    /// Every fault that was armed, in the order of their numbers, which begin at 1.
+    pub armed: Vec<ArmedFault>,
     /// Rare states, by mark.
     pub marks: BTreeMap<&'static str, u64>,
     /// Disk sites.
@@ -49,6 +69,37 @@ impl World {
     /// What was counted so far.
     pub fn tally(&self) -> Tally {
         lock(&self.tally).clone()
+    }
+
+    /// A number for a fault that is about to be armed.
+    pub fn arm_fault(&self, kind: &'static str) -> FaultId {
+        let mut tally = lock(&self.tally);
+        tally.armed.push(ArmedFault { kind, met: false });
+        FaultId(tally.armed.len() as u64)
+    }
+
+    /// The fault that was numbered last has found its target in no state to be struck.
+    pub fn skip_fault(&self, id: FaultId) {
+        let mut tally = lock(&self.tally);
+        if tally.armed.len() as u64 == id.0 {
+            tally.armed.pop();
+        }
+    }
+
+    /// A fault has taken effect; it counts once.
+    pub fn fault_met(&self, id: FaultId) {
+        let kind = {
+            let mut tally = lock(&self.tally);
+            let fault = id.0.checked_sub(1).and_then(|index| tally.armed.get_mut(index as usize));
+            match fault {
+                Some(fault) if !fault.met => {
+                    fault.met = true;
+                    fault.kind
+                }
+                _ => return,
+            }
+        };
+        self.count_fault(kind);
     }
 
     /// Counts a fault that took effect, and adds it to the trace.

@@ -172,7 +172,8 @@ impl<F: Future<Output = ()>> Future for Supervised<F> {
         }
         let Some(mut future) = this.future.take() else { return Poll::Ready(()) };
         let (id, name) = (this.cell.id, this.cell.name);
-        this.world.note(Kind::Poll, id, u64::from(this.node.id.0), || {
+        let draws = this.world.draws_digest() ^ this.incarnation.draws_digest().rotate_left(42);
+        this.world.note(Kind::Poll, id ^ u64::from(this.node.id.0) << 48, draws, || {
             format!("{}: task {id} {name}", this.node.name)
         });
         let polled = this.contain(|| future.as_mut().poll(context));

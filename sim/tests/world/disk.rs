@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jangbu_core::env::{Disk, Env, File, Lane, OpenMode};
-use sim::world::disk::{DiskError, Keep, Lost, Operation, PowerLoss, Strike, SyncLie};
-use sim::world::{Crash, NodeId, World};
+use sim::world::disk::{DiskError, DiskFault, Failure, Keep, Lost, Operation, PowerLoss, Strike, SyncLie};
+use sim::world::{Crash, Exit, NodeId, World};
 
 use crate::toy::{APPEND, LOG, OTHER, SYNC, add_client, log_of, ms, open_log, pause, run};
 
@@ -131,15 +131,158 @@ fn a_crash_strikes_at_a_site_wherever_that_stands_among_the_calls() {
 }
 
 #[test]
-fn crashes_at_several_sites_wait_for_their_calls_and_one_of_the_same_site_takes_the_place_of_the_last() {
+fn planned_crashes_wait_side_by_side_and_none_takes_the_place_of_another() {
     run(1, |world| async move {
         let node = add_writer(&world, &["one,", "two!", "three,", "four!", "five"]);
-        world.crash_at_site(node, "toy.sync", 1, Strike::Before, Crash::Process);
         world.crash_at_site(node, "toy.nowhere", 1, Strike::Before, Crash::Process);
         world.crash_at_site(node, "toy.sync", 2, Strike::After, Crash::Process);
+        world.crash_at_site(node, "toy.sync", 1, Strike::Before, Crash::Process);
         world.sleep(ms(100)).await;
-        assert_eq!((world.is_up(node), log_of(&world, node).as_str()), (false, "one,two!three,four!"));
+        assert_eq!((world.is_up(node), log_of(&world, node).as_str()), (false, "one,two!"));
         assert_eq!(world.tally().sites[&SYNC].crashes, 1);
+        let again = add_writer(&world, &["one!", "two!"]);
+        for _ in 0..2 {
+            world.crash_at_disk_call(again, 3, Strike::Before, Crash::Process);
+        }
+        world.restart(again, Crash::Process);
+        world.sleep(ms(100)).await;
+        assert!(!world.is_up(again), "the first of two that come due at one call strikes");
+    });
+}
+
+#[test]
+fn the_end_of_one_fault_takes_back_no_other_and_only_what_a_call_met_counts() {
+    run(1, |world| async move {
+        let node = add_writer(&world, &["one,", "two!", "three!"]);
+        let fault = |kind, fault| {
+            let id = world.arm_fault(kind);
+            world.arm_disk(node, id, fault);
+            id
+        };
+        let sticky = DiskError { sticky: true, ..DiskError::next(Operation::Read) };
+        let error = fault("disk_error", DiskFault::Error(sticky));
+        let full = fault("disk_full", DiskFault::Full { capacity_bytes: 4 });
+        let slow = fault("slow_disk", DiskFault::Slow { call_ns: 0, sync_ns: 1_000_000_000 });
+        let lie = fault("lying_sync", DiskFault::Lie(SyncLie::Never));
+        let crash = DiskFault::Crash {
+            site: Some("toy.sync".to_owned()),
+            calls_before: 0,
+            strike: Strike::Before,
+            crash: Crash::Process,
+        };
+        fault("crash_at_disk_call", crash);
+        for id in [error, full, lie] {
+            world.end_disk_fault(node, id);
+        }
+        world.sleep(ms(500)).await;
+        assert_eq!((world.is_up(node), log_of(&world, node).as_str()), (false, "one,two!"));
+        let met: Vec<_> = world.tally().armed.into_iter().filter(|fault| fault.met).collect();
+        assert_eq!(met.iter().map(|fault| fault.kind).collect::<Vec<_>>(), ["crash_at_disk_call"]);
+        world.end_disk_fault(node, slow);
+        assert_eq!(world.tally().faults.get("crash_at_disk_call"), Some(&1));
+        assert_eq!(world.tally().faults.len(), 1, "those that ended before a call met them do not count");
+    });
+}
+
+#[test]
+fn a_sync_under_way_when_a_stall_begins_returns_after_it() {
+    let done = Arc::new(AtomicU64::new(0));
+    let seen = done.clone();
+    run(2, move |world| async move {
+        let node = add_client(&world, "n", move |env| {
+            let done = done.clone();
+            async move {
+                let file = open_log(&env).await.expect("a healthy disk");
+                file.write_at(APPEND, &[IoSlice::new(b"bytes")], 0).expect("a healthy disk");
+                pause(&env, ms(50)).await;
+                file.sync(SYNC).await.expect("a slow disk is no error");
+                done.store(1, Ordering::Relaxed);
+            }
+        });
+        world.slow_disk(node, ms(0), ms(20));
+        world.sleep(ms(100)).await;
+        let id = world.arm_fault("disk_stall");
+        world.arm_disk(node, id, DiskFault::Stall { until: world.now() + ms(1000) });
+        world.sleep(ms(950)).await;
+        assert_eq!(seen.load(Ordering::Relaxed), 0);
+        assert_eq!(world.tally().faults.get("disk_stall"), Some(&1), "it was met by the sync");
+        world.sleep(ms(100)).await;
+        assert_eq!(seen.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn pages_of_a_failed_sync_may_read_as_before_once_the_process_is_gone() {
+    let left = |seed| {
+        run(seed, |world| async move {
+            let node = add_writer(&world, &["one!", "two!", "three,"]);
+            world.add_disk_error(node, DiskError { calls_before: 3, ..DiskError::next(Operation::Sync) });
+            world.sleep(ms(100)).await;
+            assert_eq!(log_of(&world, node), "one!two!");
+            world.crash(node, Crash::Process);
+            (log_of(&world, node), world.take_evicted(node))
+        })
+    };
+    let left: Vec<_> = (0..20).map(left).collect();
+    for (text, evicted) in &left {
+        assert!(
+            [("one!two!", false), ("one!\0\0\0\0", true)].contains(&(text.as_str(), *evicted)),
+            "{text:?}"
+        );
+    }
+    assert!(left.iter().any(|(_, evicted)| *evicted) && left.iter().any(|(_, evicted)| !evicted));
+}
+
+#[test]
+fn a_machine_loses_its_power_also_when_no_process_runs_on_it() {
+    run(1, |world| async move {
+        let node = add_writer(&world, &["one!", "two,"]);
+        world.sleep(ms(100)).await;
+        assert!(world.crash(node, Crash::Process));
+        assert_eq!(log_of(&world, node), "one!two,");
+        assert!(world.crash(node, LOSES_ALL));
+        assert_eq!(
+            (log_of(&world, node).as_str(), world.last_exit(node)),
+            ("one!", Some(Exit::Crashed(LOSES_ALL)))
+        );
+    });
+}
+
+#[test]
+fn a_removed_file_takes_room_as_long_as_it_is_open() {
+    run(1, |world| async move {
+        let node = add_client(&world, "n", |env| async move {
+            let disk = env.disk();
+            let first = disk.create(OTHER, Path::new("/first")).expect("a healthy disk");
+            let second = disk.create(OTHER, Path::new("/second")).expect("a healthy disk");
+            first.write_at(APPEND, &[IoSlice::new(&[1; 80])], 0).expect("there is room");
+            disk.remove_file(OTHER, Path::new("/first")).expect("a healthy disk");
+            let write = || second.write_at(APPEND, &[IoSlice::new(&[2; 80])], 0);
+            assert_eq!(write().err().and_then(|error| error.raw_os_error()), Some(28));
+            drop(first);
+            write().expect("there is room again");
+        });
+        world.set_disk_capacity(node, Some(100));
+        world.sleep(ms(50)).await;
+        assert_eq!(world.violations(), []);
+        assert_eq!(world.disk_used_bytes(node), 80);
+    });
+}
+
+#[test]
+fn the_clock_of_a_poll_that_the_disk_held_up_has_gone_on() {
+    run(1, |world| async move {
+        let node = add_client(&world, "n", |env| async move {
+            let file = open_log(&env).await.expect("a healthy disk");
+            pause(&env, ms(50)).await;
+            let before = env.clock().now();
+            file.write_at(APPEND, &[IoSlice::new(b"x")], 0).expect("a slow disk is no error");
+            assert_eq!(env.clock().now().saturating_since(before), ms(30));
+        });
+        world.sleep(ms(40)).await;
+        world.slow_disk(node, ms(30), ms(0));
+        world.sleep(ms(200)).await;
+        assert_eq!(world.violations(), []);
     });
 }
 
@@ -188,13 +331,33 @@ fn a_failed_sync_loses_the_pages_and_the_next_one_says_all_is_well() {
             }
         });
         world.sleep(ms(40)).await;
-        world.add_disk_error(node, DiskError { operation: Operation::Sync, sticky: false, below: None });
+        world.add_disk_error(node, DiskError::next(Operation::Sync));
         world.sleep(ms(60)).await;
         assert_eq!(seen.load(Ordering::Relaxed), 1 << 4, "the first sync fails, the second succeeds");
         assert_eq!(log_of(&world, node), "one,two,", "the page cache has everything");
         world.crash(node, LOSES_ALL);
         assert_eq!(log_of(&world, node), "\0\0\0\0two,", "the medium has not");
     });
+}
+
+#[test]
+fn an_error_can_be_aimed_at_any_later_call() {
+    let written = |error: DiskError| {
+        run(5, move |world| async move {
+            let node = add_writer(&world, &["one!", "two,"]);
+            world.add_disk_error(node, error);
+            world.sleep(ms(100)).await;
+            log_of(&world, node)
+        })
+    };
+    let at_write =
+        |calls_before, failure| DiskError { calls_before, failure, ..DiskError::next(Operation::Write) };
+    assert!("one!".starts_with(&written(at_write(0, Failure::InputOutput))));
+    let text = written(at_write(1, Failure::NoSpace));
+    assert!(text.starts_with("one!") && "one!two,".starts_with(&text), "{text}");
+    assert_eq!(written(at_write(2, Failure::InputOutput)), "one!two,");
+    let any = |calls_before| DiskError { operation: None, ..at_write(calls_before, Failure::InputOutput) };
+    assert_eq!(written(any(0)), "", "the first call creates the file or opens it");
 }
 
 #[test]
@@ -207,7 +370,10 @@ fn errors_and_a_full_disk_leave_part_of_a_write() {
             } else {
                 world.sleep(ms(1)).await;
                 let below = Some(PathBuf::from("/data"));
-                world.add_disk_error(node, DiskError { operation: Operation::Write, sticky: true, below });
+                world.add_disk_error(
+                    node,
+                    DiskError { sticky: true, below, ..DiskError::next(Operation::Write) },
+                );
             }
             world.sleep(ms(100)).await;
             log_of(&world, node)
@@ -253,7 +419,7 @@ fn a_disk_that_lies_loses_what_it_said_was_synced() {
                 file.sync(SYNC).await.expect("the disk says that all is well");
             });
             world.sleep(ms(40)).await;
-            world.set_sync_lie(node, Some(lie));
+            world.set_sync_lie(node, lie);
             world.sleep(ms(20) + wait).await;
             world.crash(node, LOSES_ALL);
             assert_eq!(log_of(&world, node), expected, "{lie:?} after {wait:?}");

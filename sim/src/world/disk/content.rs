@@ -7,9 +7,13 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Range;
 
 use super::power::{Keep, Lost, PowerLoss};
 use crate::rng::Rng;
+
+/// What the kernel forgets as a whole.
+const PAGE_BYTES: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct Content {
@@ -134,9 +138,45 @@ impl Content {
         self.durable = Some(image);
     }
 
-    /// The power goes. Returns how many changes were lost, whole or in part.
-    pub(super) fn lose_power(&mut self, loss: PowerLoss, sector_bytes: usize, rng: &mut Rng) -> u64 {
-        if self.durable.is_none() && self.pending.is_empty() {
+    /// The process is gone that had a sync fail. The kernel may forget any page of it, and reads from the medium what
+    /// it held before. Returns how many pages were forgotten.
+    pub(super) fn evict(&mut self, rng: &mut Rng) -> u64 {
+        let Some(mut medium) = self.durable.clone() else { return 0 };
+        self.pending.iter().for_each(|change| change.redo(&mut medium, usize::MAX));
+        // The length is the inode's, which stays.
+        medium.resize(self.bytes.len(), 0);
+        let is_dirty = |page: &Range<usize>| {
+            self.pending.iter().any(|change| match change.what {
+                What::Write { position, len, .. } => position < page.end && page.start < position + len,
+                What::SetLen { .. } => false,
+            })
+        };
+        let mut forgotten = 0;
+        for start in (0..self.bytes.len()).step_by(PAGE_BYTES) {
+            let page = start..self.bytes.len().min(start + PAGE_BYTES);
+            if self.bytes[page.clone()] != medium[page.clone()] && !is_dirty(&page) && rng.chance(0.5) {
+                self.bytes[page.clone()].copy_from_slice(&medium[page]);
+                forgotten += 1;
+            }
+        }
+        forgotten
+    }
+
+    /// Whether a loss of power can take anything.
+    pub(super) fn may_lose(&self) -> bool {
+        self.durable.is_some() || !self.pending.is_empty()
+    }
+
+    /// The power goes. `stale` is what blocks may hold that the file got and nobody has written. Returns how many
+    /// changes were lost, whole or in part.
+    pub(super) fn lose_power(
+        &mut self,
+        loss: PowerLoss,
+        stale: &[u8],
+        sector_bytes: usize,
+        rng: &mut Rng,
+    ) -> u64 {
+        if !self.may_lose() {
             return 0;
         }
         self.part();
@@ -144,7 +184,11 @@ impl Content {
         let changes = std::mem::take(&mut self.pending);
         let lost = match loss.keep.settle(rng) {
             Keep::Prefix => redo_prefix(&mut image, &changes, rng),
-            Keep::Sectors => redo_sectors(&mut image, &changes, loss.lost, sector_bytes, rng),
+            Keep::Sectors => {
+                let old =
+                    (loss.lost == Lost::Garbage).then(|| Garbage::new(stale, image.len(), sector_bytes, rng));
+                redo_sectors(&mut image, &changes, old, sector_bytes, rng)
+            }
             Keep::Length => {
                 image.resize(self.bytes.len().max(image.len()), 0);
                 changes.len() as u64
@@ -224,7 +268,7 @@ fn redo_prefix(image: &mut Vec<u8>, changes: &VecDeque<Change>, rng: &mut Rng) -
 fn redo_sectors(
     image: &mut Vec<u8>,
     changes: &VecDeque<Change>,
-    lost: Lost,
+    garbage: Option<Garbage<'_>>,
     sector_bytes: usize,
     rng: &mut Rng,
 ) -> u64 {
@@ -250,11 +294,13 @@ fn redo_sectors(
                 overlay(image, start, part);
             } else {
                 whole = false;
-                if start >= durable_len && lost == Lost::Garbage && rng.chance(0.5) {
-                    let mut garbage = vec![0; part.len()];
-                    rng.fill(&mut garbage);
-                    lengthen(image, start, garbage.len());
-                    overlay(image, start, &garbage);
+                if start >= durable_len
+                    && let Some(garbage) = &garbage
+                    && rng.chance(0.5)
+                {
+                    let rubbish = garbage.at(start, part.len(), rng);
+                    lengthen(image, start, rubbish.len());
+                    overlay(image, start, &rubbish);
                 }
             }
             at = end;
@@ -262,6 +308,37 @@ fn redo_sectors(
         losses += u64::from(!whole);
     }
     losses
+}
+
+/// What stands in blocks that were given to a file and not written. Old blocks keep their place within a sector; random
+/// bytes are no batch, but those of an older file may be.
+struct Garbage<'a> {
+    stale: Option<&'a [u8]>,
+    /// Where in the old file the block at position 0 of the new one would have stood.
+    shift: isize,
+}
+
+impl<'a> Garbage<'a> {
+    fn new(stale: &'a [u8], durable_len: usize, sector_bytes: usize, rng: &mut Rng) -> Self {
+        let stale = Some(stale).filter(|stale| !stale.is_empty() && rng.chance(0.5));
+        let same_place = rng.chance(0.5);
+        let sector = rng.below((stale.map_or(0, <[u8]>::len) / sector_bytes + 1) as u64) as usize;
+        let begin = durable_len / sector_bytes;
+        let shift = if same_place { 0 } else { (sector as isize - begin as isize) * sector_bytes as isize };
+        Self { stale, shift }
+    }
+
+    fn at(&self, position: usize, len: usize, rng: &mut Rng) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        match (self.stale, position.checked_add_signed(self.shift)) {
+            (Some(stale), Some(start)) if start < stale.len() => {
+                let len = len.min(stale.len() - start);
+                bytes[..len].copy_from_slice(&stale[start..start + len]);
+            }
+            _ => rng.fill(&mut bytes),
+        }
+        bytes
+    }
 }
 
 /// Makes the image reach `position` when something is to be written there.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use jangbu_core::env::Site;
 use jangbu_core::time::Instant;
 use serde::{Deserialize, Serialize};
 
+use super::armed::Armed;
 use super::file::{Holder, Inode};
 use super::names::{DirectoryId, Names};
-use super::{DiskError, PowerLoss, SimDisk, SyncLie};
+use super::{Failure, PowerLoss, SimDisk, SyncLie};
 use crate::rng::Rng;
 use crate::trace::{Kind, hash_bytes};
 use crate::world::control::Exit;
@@ -81,6 +83,10 @@ pub(super) enum Synced {
 pub(crate) struct Drive {
     settings: DiskSettings,
     pub(super) state: Mutex<DriveState>,
+    /// A file was closed since the bytes were counted last.
+    pub(super) closed: AtomicBool,
+    /// Pages of failed syncs were forgotten, and nobody has asked.
+    evicted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -88,39 +94,32 @@ pub(super) struct DriveState {
     pub(super) names: Names,
     pub(super) holders: BTreeMap<PathBuf, Holder>,
     pub(super) calls: u64,
-    /// The crashes that are to come: one for each site, and one for calls of any.
-    pub(super) planned: Vec<Planned>,
-    pub(super) errors: Vec<DiskError>,
-    pub(super) call_delay_ns: u64,
-    pub(super) sync_delay_ns: u64,
-    pub(super) stalled_until: Instant,
+    pub(super) armed: Armed,
+    /// The bytes that the disk holds when nothing is wrong with it; `None` for any number.
     pub(super) capacity_bytes: Option<u64>,
     /// What the files take, counted along while the capacity is bounded; `None` when it must be counted anew.
     used_bytes: Option<u64>,
-    pub(super) lie: Option<SyncLie>,
     /// What lying syncs left for later.
     pub(super) promised: Vec<(Instant, Synced)>,
-}
-
-/// A crash at a disk call to come.
-pub(super) struct Planned {
-    /// Only calls of this site count.
-    pub(super) site: Option<String>,
-    /// How many calls it comes behind.
-    pub(super) calls_before: u64,
-    pub(super) strike: Strike,
-    pub(super) crash: Crash,
 }
 
 /// What the gate says to a call that may go on.
 pub(super) struct Admitted {
     strike: Option<(Strike, Crash)>,
-    error: bool,
+    error: Option<Failure>,
 }
 
 /// An error of the simulated disk.
 pub(super) fn error(kind: ErrorKind, text: &'static str) -> io::Error {
     io::Error::new(kind, text)
+}
+
+/// Tells errors apart, for the trace.
+fn error_word(error: &io::Error) -> u64 {
+    match error.raw_os_error() {
+        Some(number) => number as u64,
+        None => hash_bytes(0, error.to_string().as_bytes()),
+    }
 }
 
 /// What every call of an incarnation gets that is over.
@@ -133,13 +132,18 @@ pub(super) fn no_space() -> io::Error {
     io::Error::from_raw_os_error(28)
 }
 
-fn input_output_error() -> io::Error {
+pub(super) fn input_output_error() -> io::Error {
     io::Error::from_raw_os_error(5)
 }
 
 impl Drive {
     pub(crate) fn new(settings: DiskSettings) -> Self {
-        Self { settings, state: Mutex::default() }
+        Self {
+            settings,
+            state: Mutex::default(),
+            closed: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
+        }
     }
 
     /// The power goes; says in words what was lost.
@@ -151,13 +155,30 @@ impl Drive {
             }
         }
         // Also the files whose names are about to come back: their removal was not durable.
-        let files = state.names.all_inodes();
+        let files = state.names.inodes_with_remains();
         let names = state.names.lose_power(loss, rng);
-        let bytes: u64 =
-            files.iter().map(|inode| inode.lose_power(loss, self.settings.sector_bytes, rng)).sum();
+        let sector_bytes = self.settings.sector_bytes;
+        let bytes: u64 = files
+            .iter()
+            .map(|(inode, remains)| inode.lose_power(loss, remains.as_deref(), sector_bytes, rng))
+            .sum();
         state.holders.clear();
         state.recount();
         format!("{bytes} changes of files and {names} of names")
+    }
+
+    /// The process is gone: the kernel may forget any clean page, and those of a failed sync count as clean. Returns how
+    /// many now read as before.
+    pub(crate) fn evict(&self, rng: &mut Rng) -> u64 {
+        let files = lock(&self.state).names.all_inodes();
+        let evicted = files.iter().map(|inode| inode.evict(rng)).sum();
+        self.evicted.fetch_or(evicted > 0, Ordering::Relaxed);
+        evicted
+    }
+
+    /// Whether pages of failed syncs were forgotten since this was asked last.
+    pub(crate) fn take_evicted(&self) -> bool {
+        self.evicted.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -169,56 +190,26 @@ impl DriveState {
         }
     }
 
-    /// The first error that waits for such a call; one that comes once is used up.
-    fn take_error(&mut self, operation: Operation, path: &Path) -> bool {
-        let hit = self.errors.iter().position(|error| error.hits(operation, path));
-        if let Some(index) = hit
-            && !self.errors[index].sticky
-        {
-            self.errors.remove(index);
-        }
-        hit.is_some()
-    }
-
     /// Takes room for a file that grows; returns how many bytes are missing.
     pub(super) fn take_room(&mut self, growth: u64) -> u64 {
-        let Some(capacity) = self.capacity_bytes else { return 0 };
+        let shortage = self.armed.capacity();
+        let least = shortage.map(|(_, capacity_bytes)| capacity_bytes);
+        let Some(capacity) = self.capacity_bytes.into_iter().chain(least).min() else { return 0 };
         let used = self.used_bytes.unwrap_or_else(|| self.names.used_bytes());
         let granted = growth.min(capacity.saturating_sub(used));
         self.used_bytes = Some(used + granted);
+        if let Some((id, capacity_bytes)) = shortage
+            && granted < growth
+            && capacity_bytes == capacity
+        {
+            self.armed.meet(id);
+        }
         growth - granted
     }
 
     /// The files take another number of bytes than was counted along.
     pub(super) fn recount(&mut self) {
         self.used_bytes = None;
-    }
-
-    /// Plans a crash, in the place of one that waits for the same calls.
-    pub(super) fn plan(&mut self, planned: Planned) {
-        self.planned.retain(|other| other.site != planned.site);
-        self.planned.push(planned);
-    }
-
-    /// Counts a call towards the planned crashes; one is taken out when its call has come.
-    fn take_strike(&mut self, site: Site) -> Option<(Strike, Crash)> {
-        let mut due = None;
-        for (index, planned) in self.planned.iter_mut().enumerate() {
-            if planned.site.as_ref().is_some_and(|wanted| wanted != site.name()) {
-                continue;
-            }
-            match planned.calls_before.checked_sub(1) {
-                Some(left) => planned.calls_before = left,
-                None => due = due.or(Some(index)),
-            }
-        }
-        let planned = self.planned.remove(due?);
-        Some((planned.strike, planned.crash))
-    }
-
-    /// The delay of a call beyond the ordinary.
-    fn delay_ns(&self, now: Instant) -> u64 {
-        self.call_delay_ns + self.stalled_until.0.saturating_sub(now.0)
     }
 }
 
@@ -233,13 +224,13 @@ impl SimDisk {
         action: impl FnOnce(Part) -> io::Result<T>,
     ) -> io::Result<T> {
         let admitted = self.admit(site, operation, path, words)?;
-        match admitted.strike {
-            None if admitted.error => {
+        let result = match (admitted.strike, admitted.error) {
+            (None, Some(failure)) => {
                 let _ = action(Part::Random);
-                Err(input_output_error())
+                Err(failure.error())
             }
-            None => action(Part::Whole),
-            Some((strike, crash)) => {
+            (None, None) => action(Part::Whole),
+            (Some((strike, crash)), _) => {
                 let _ = match strike {
                     Strike::Before => None,
                     Strike::Halfway => Some(action(Part::Random)),
@@ -248,7 +239,10 @@ impl SimDisk {
                 self.die(crash);
                 Err(crashed())
             }
-        }
+        };
+        // What a call gives or writes is added where it is known.
+        self.world.mix(result.as_ref().err().map_or(0, error_word));
+        result
     }
 
     fn die(&self, crash: Crash) {
@@ -267,22 +261,31 @@ impl SimDisk {
                 state.recount();
             }
             if operation != Operation::Sync {
-                let delay_ns = state.delay_ns(Instant(now.0 + self.incarnation.debt_ns()));
+                let begin = Instant(now.0 + self.incarnation.debt_ns());
+                let delay_ns =
+                    state.armed.delay_ns(false) + state.armed.stalled_until(begin).0.saturating_sub(begin.0);
                 if delay_ns != 0 {
                     self.incarnation.charge(delay_ns);
                 }
             }
-            let strike = state.take_strike(site);
-            let error = strike.is_none() && !state.errors.is_empty() && state.take_error(operation, path);
+            let strike = state.armed.take_strike(site);
+            let error = if strike.is_none() { state.armed.take_error(operation, path) } else { None };
             Admitted { strike, error }
         };
+        self.meet();
         self.world.count_site(site, &admitted);
         let first = hash_bytes(u64::from(self.node.id.0), site.name().as_bytes());
-        self.world.note(Kind::Disk, first, words, || {
+        let fate = match (&admitted.strike, admitted.error) {
+            (Some((strike, _)), _) => 1 + *strike as u64,
+            (None, Some(failure)) => 4 + failure as u64,
+            (None, None) => 0,
+        };
+        let second = hash_bytes(words ^ fate << 60, path.as_os_str().as_encoded_bytes());
+        self.world.note(Kind::Disk, first, second, || {
             let fate = match (&admitted.strike, admitted.error) {
                 (Some((strike, _)), _) => format!(", crash {strike:?}"),
-                (None, true) => ", input/output error".to_owned(),
-                (None, false) => String::new(),
+                (None, Some(failure)) => format!(", {}", failure.error()),
+                (None, None) => String::new(),
             };
             format!("{}: {site} {}{fate}", self.node.name, path.display())
         });
@@ -299,6 +302,7 @@ impl SimDisk {
         let wait_ns = self.sync_time_ns();
         let halfway = matches!(admitted.strike, Some((Strike::Halfway, _)));
         self.world.sleep(Duration::from_nanos(if halfway { wait_ns / 2 } else { wait_ns })).await;
+        self.wait_out_stalls().await;
         if self.incarnation.is_over() {
             return Err(crashed());
         }
@@ -307,6 +311,12 @@ impl SimDisk {
             return Err(crashed());
         }
         let result = self.finish_sync(&synced, admitted.error);
+        self.meet();
+        // A sync ends long after it began, which is an event of its own.
+        let word = result.as_ref().err().map_or(0, error_word);
+        self.world.note(Kind::Disk, super::path_hash(path), word, || {
+            format!("{}: {site} {} ends", self.node.name, path.display())
+        });
         if let Some((_, crash)) = admitted.strike {
             self.die(crash);
             return Err(crashed());
@@ -314,26 +324,46 @@ impl SimDisk {
         result
     }
 
+    /// A sync under way when a stall begins returns as little as any other call.
+    async fn wait_out_stalls(&self) {
+        loop {
+            let now = self.world.now();
+            let until = lock(&self.node.drive.state).armed.stalled_until(now);
+            self.meet();
+            if until <= now || self.incarnation.is_over() {
+                return;
+            }
+            self.world.sleep_until(until).await;
+        }
+    }
+
+    /// Counts the faults that the call in progress has met.
+    pub(super) fn meet(&self) {
+        let met = lock(&self.node.drive.state).armed.take_met();
+        met.into_iter().for_each(|id| self.world.fault_met(id));
+    }
+
     fn sync_time_ns(&self) -> u64 {
         let now = self.world.now();
         let settings = &self.node.drive.settings;
         let ordinary = lock(&self.world.disk_draws).within(settings.sync_ns_min..settings.sync_ns_max);
-        let state = lock(&self.node.drive.state);
+        let mut state = lock(&self.node.drive.state);
         // The calls before it in this poll come first.
-        let debt_ns = self.incarnation.debt_ns();
-        debt_ns + ordinary + state.sync_delay_ns + state.stalled_until.0.saturating_sub(now.0 + debt_ns)
+        let begin = Instant(now.0 + self.incarnation.debt_ns());
+        let stalled = state.armed.stalled_until(begin).0.saturating_sub(begin.0);
+        begin.0 - now.0 + ordinary + state.armed.delay_ns(true) + stalled
     }
 
-    fn finish_sync(&self, synced: &Synced, error: bool) -> io::Result<()> {
+    fn finish_sync(&self, synced: &Synced, error: Option<Failure>) -> io::Result<()> {
         let mut state = lock(&self.node.drive.state);
-        if error {
+        if let Some(failure) = error {
             // The pages count as clean from now on; the next sync succeeds and does not write them.
             if let Synced::File(inode, mark) = synced {
                 inode.lose_pages(*mark);
             }
-            return Err(input_output_error());
+            return Err(failure.error());
         }
-        match state.lie {
+        match state.armed.lie() {
             None => state.make_durable(synced),
             Some(SyncLie::Never) => {}
             Some(SyncLie::Later { delay_ns }) => {
@@ -348,7 +378,7 @@ impl SimDisk {
 
 impl World {
     fn count_site(&self, site: Site, admitted: &Admitted) {
-        let (crashes, errors) = (u64::from(admitted.strike.is_some()), u64::from(admitted.error));
+        let (crashes, errors) = (u64::from(admitted.strike.is_some()), u64::from(admitted.error.is_some()));
         *lock(&self.tally).sites.entry(site).or_default() += SiteCount { calls: 1, crashes, errors };
     }
 }

@@ -1,30 +1,61 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jangbu_core::time::Instant;
 use serde::{Deserialize, Serialize};
 
-use super::drive::{DriveState, Operation, Planned, Strike};
+use super::armed::DiskFault;
+use super::drive::{DriveState, Operation, Strike, input_output_error, no_space};
 use super::names::Names;
 use crate::trace::Kind;
 use crate::world::control::NodeId;
 use crate::world::node::Crash;
-use crate::world::{World, lock};
+use crate::world::{FaultId, World, lock};
 
 /// An input/output error that waits for a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskError {
-    /// For which kind of call.
-    pub operation: Operation,
+    /// What the call returns.
+    pub failure: Failure,
+    /// For which kind of call; `None` for any.
+    pub operation: Option<Operation>,
+    /// How many such calls succeed before.
+    pub calls_before: u64,
     /// Whether it comes each time until the disk is healed, or once.
     pub sticky: bool,
     /// Only for paths below this one.
     pub below: Option<PathBuf>,
 }
 
+/// What a call that fails returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// EIO.
+    InputOutput,
+    /// ENOSPC, which no call returns that only reads.
+    NoSpace,
+}
+
 impl DiskError {
+    /// One that comes at the next call of a kind.
+    pub fn next(operation: Operation) -> Self {
+        let failure = Failure::InputOutput;
+        Self { failure, operation: Some(operation), calls_before: 0, sticky: false, below: None }
+    }
+
     pub(super) fn hits(&self, operation: Operation, path: &Path) -> bool {
-        self.operation == operation && self.below.as_ref().is_none_or(|below| path.starts_with(below))
+        self.operation.is_none_or(|wanted| wanted == operation)
+            && (self.failure == Failure::InputOutput || operation != Operation::Read)
+            && self.below.as_ref().is_none_or(|below| path.starts_with(below))
+    }
+}
+
+impl Failure {
+    pub(super) fn error(self) -> std::io::Error {
+        match self {
+            Self::InputOutput => input_output_error(),
+            Self::NoSpace => no_space(),
+        }
     }
 }
 
@@ -43,30 +74,40 @@ pub enum SyncLie {
 
 /// Faults of disks.
 impl World {
+    /// Arms a fault on a node's disk. It counts as met when a call meets it, and ends with [`World::end_disk_fault`].
+    pub fn arm_disk(&self, node: NodeId, id: FaultId, fault: DiskFault) {
+        self.fault_disk(node, &format!("fault {}: {fault:?}", id.0), |state| {
+            state.armed.push(id, fault.clone())
+        });
+    }
+
+    /// Takes back what is left of one fault, and of no other.
+    pub fn end_disk_fault(&self, node: NodeId, id: FaultId) {
+        self.fault_disk(node, &format!("fault {} is over", id.0), |state| {
+            state.armed.end(|other, _| other == id);
+        });
+    }
+
+    /// Whether pages of failed syncs were forgotten when a process of the node ended, since this was asked last.
+    pub fn take_evicted(&self, node: NodeId) -> bool {
+        self.node(node).drive.take_evicted()
+    }
+
+    /// Whose crash brought the node down last, if one that was armed did, and nobody has asked.
+    pub fn take_struck_by(&self, node: NodeId) -> Option<FaultId> {
+        lock(&self.node(node).drive.state).armed.take_struck_by()
+    }
+
     /// Crashes a node at its `nth` disk call from now, counted from 1, in this life or a later one.
     pub fn crash_at_disk_call(&self, node: NodeId, nth: u64, strike: Strike, crash: Crash) {
-        let planned = Planned { site: None, calls_before: nth.saturating_sub(1), strike, crash };
-        self.fault_disk(
-            node,
-            &format!("will crash {strike:?} disk call {nth} from now: {crash:?}"),
-            |state| state.plan(planned),
-        );
+        let calls_before = nth.saturating_sub(1);
+        self.arm_disk(node, FaultId::NONE, DiskFault::Crash { site: None, calls_before, strike, crash });
     }
 
-    /// As [`World::crash_at_disk_call`], but only calls of one site count. Crashes at several sites can wait at a time.
+    /// As [`World::crash_at_disk_call`], but only calls of one site count.
     pub fn crash_at_site(&self, node: NodeId, site: &str, nth: u64, strike: Strike, crash: Crash) {
-        let planned =
-            Planned { site: Some(site.to_owned()), calls_before: nth.saturating_sub(1), strike, crash };
-        self.fault_disk(
-            node,
-            &format!("will crash {strike:?} call {nth} of {site} from now: {crash:?}"),
-            |state| state.plan(planned),
-        );
-    }
-
-    /// Takes back the crashes at disk calls that have not come.
-    pub fn cancel_crash_at_disk_call(&self, node: NodeId) {
-        self.fault_disk(node, "will not crash at a disk call", |state| state.planned.clear());
+        let (site, calls_before) = (Some(site.to_owned()), nth.saturating_sub(1));
+        self.arm_disk(node, FaultId::NONE, DiskFault::Crash { site, calls_before, strike, crash });
     }
 
     /// How many disk calls the node has made in all its lives.
@@ -76,26 +117,26 @@ impl World {
 
     /// Has calls fail. A sync that fails loses the pages, and the next one succeeds.
     pub fn add_disk_error(&self, node: NodeId, error: DiskError) {
-        self.fault_disk(node, &format!("{error:?}"), |state| state.errors.push(error.clone()));
+        self.arm_disk(node, FaultId::NONE, DiskFault::Error(error));
     }
 
     /// Adds to each call, and to each sync.
     pub fn slow_disk(&self, node: NodeId, call: Duration, sync: Duration) {
-        self.fault_disk(node, &format!("calls take {call:?} more, syncs {sync:?}"), |state| {
-            state.call_delay_ns = call.as_nanos() as u64;
-            state.sync_delay_ns = sync.as_nanos() as u64;
-        });
+        let (call_ns, sync_ns) = (call.as_nanos() as u64, sync.as_nanos() as u64);
+        self.arm_disk(node, FaultId::NONE, DiskFault::Slow { call_ns, sync_ns });
     }
 
     /// No call returns for a while.
     pub fn stall_disk(&self, node: NodeId, stall: Duration) {
-        let until = self.now() + stall;
-        self.fault_disk(node, &format!("stalls for {stall:?}"), |state| {
-            state.stalled_until = state.stalled_until.max(until);
-        });
+        self.arm_disk(node, FaultId::NONE, DiskFault::Stall { until: self.now() + stall });
     }
 
-    /// Bounds the bytes on the disk; `None` takes the bound away.
+    /// Has the disk lie about syncs.
+    pub fn set_sync_lie(&self, node: NodeId, lie: SyncLie) {
+        self.arm_disk(node, FaultId::NONE, DiskFault::Lie(lie));
+    }
+
+    /// Sets the bytes that the disk holds when nothing is wrong with it; `None` for any number.
     pub fn set_disk_capacity(&self, node: NodeId, capacity_bytes: Option<u64>) {
         self.fault_disk(node, &format!("holds {capacity_bytes:?} bytes"), |state| {
             state.capacity_bytes = capacity_bytes;
@@ -103,22 +144,9 @@ impl World {
         });
     }
 
-    /// Has the disk lie about syncs.
-    pub fn set_sync_lie(&self, node: NodeId, lie: Option<SyncLie>) {
-        self.fault_disk(node, &format!("lies about syncs: {lie:?}"), |state| state.lie = lie);
-    }
-
     /// Takes away every fault of a disk, also a crash that was to come. What has been lost stays lost.
     pub fn heal_disk(&self, node: NodeId) {
-        self.fault_disk(node, "is healthy", |state| {
-            state.planned.clear();
-            state.errors.clear();
-            state.call_delay_ns = 0;
-            state.sync_delay_ns = 0;
-            state.stalled_until = Instant::default();
-            state.capacity_bytes = None;
-            state.lie = None;
-        });
+        self.fault_disk(node, "is healthy", |state| state.armed.end(|_, _| true));
     }
 
     /// Puts an empty disk in place of the old one. The node must be down.

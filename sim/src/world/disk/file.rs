@@ -1,5 +1,6 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use jangbu_core::env::{File, OpenMode, Site};
@@ -16,6 +17,8 @@ use crate::world::node::Incarnation;
 #[derive(Default)]
 pub(crate) struct Inode {
     content: Mutex<Content>,
+    /// How often it is open.
+    handles: AtomicU64,
 }
 
 impl Inode {
@@ -31,8 +34,28 @@ impl Inode {
         lock(&self.content).lose_pages(mark);
     }
 
-    pub(super) fn lose_power(&self, loss: PowerLoss, sector_bytes: usize, rng: &mut Rng) -> u64 {
-        lock(&self.content).lose_power(loss, sector_bytes, rng)
+    /// `remains` is a removed file whose blocks this one may have got.
+    pub(super) fn lose_power(
+        &self,
+        loss: PowerLoss,
+        remains: Option<&Self>,
+        sector_bytes: usize,
+        rng: &mut Rng,
+    ) -> u64 {
+        let mut content = lock(&self.content);
+        if !content.may_lose() {
+            return 0;
+        }
+        let stale = remains.map_or_else(|| content.bytes().to_vec(), Self::to_vec);
+        content.lose_power(loss, &stale, sector_bytes, rng)
+    }
+
+    pub(super) fn evict(&self, rng: &mut Rng) -> u64 {
+        lock(&self.content).evict(rng)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.handles.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn flip(&self, position: u64, bit: u8) -> bool {
@@ -55,6 +78,11 @@ impl Inode {
         lock(&self.content).changes_pending()
     }
 
+    #[cfg(test)]
+    pub(super) fn write(&self, bytes: &[u8]) {
+        lock(&self.content).write(&[IoSlice::new(bytes)], 0, bytes.len());
+    }
+
     /// Gives what the file holds in a range to `take`; the network sends it from here.
     pub(crate) fn with_range<T>(&self, position: u64, len: usize, take: impl FnOnce(&[u8]) -> T) -> T {
         let content = lock(&self.content);
@@ -75,8 +103,16 @@ struct Handle {
     mode: OpenMode,
 }
 
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.inode.handles.fetch_sub(1, Ordering::Relaxed);
+        self.disk.node.drive.closed.store(true, Ordering::Relaxed);
+    }
+}
+
 impl SimFile {
     pub(super) fn new(disk: SimDisk, inode: Arc<Inode>, path: &Path, mode: OpenMode) -> Self {
+        inode.handles.fetch_add(1, Ordering::Relaxed);
         Self(Arc::new(Handle { disk, inode, path: path.to_owned(), mode }))
     }
 
@@ -93,7 +129,17 @@ impl SimFile {
 
     /// How many bytes too few the disk has for a file to grow by so many.
     fn shortage(&self, growth: u64) -> u64 {
-        lock(&self.0.disk.node.drive.state).take_room(growth)
+        let drive = &self.0.disk.node.drive;
+        let shortage = {
+            let mut state = lock(&drive.state);
+            if drive.closed.swap(false, Ordering::Relaxed) {
+                // A file without a name may have been open until now.
+                state.recount();
+            }
+            state.take_room(growth)
+        };
+        self.0.disk.meet();
+        shortage
     }
 }
 
@@ -111,6 +157,7 @@ impl File for SimFile {
                 Part::Random => lock(&self.0.disk.world.disk_draws).below(len as u64) as usize,
             };
             lock(&self.0.inode.content).write(buffers, start, limit);
+            self.0.disk.world.mix(limit.min(len) as u64);
             if shortage > 0 { Err(drive::no_space()) } else { Ok(()) }
         })
     }
@@ -121,6 +168,7 @@ impl File for SimFile {
             Part::Random => Ok(0),
             Part::Whole => Ok(self.0.inode.with_range(position, into.len(), |bytes| {
                 into[..bytes.len()].copy_from_slice(bytes);
+                self.0.disk.world.mix(hash_bytes(0, bytes));
                 bytes.len()
             })),
         })
@@ -150,7 +198,11 @@ impl File for SimFile {
     }
 
     fn len(&self, site: Site) -> io::Result<u64> {
-        self.0.disk.call(site, Operation::Read, &self.0.path, 0, |_| Ok(self.0.inode.len()))
+        self.0.disk.call(site, Operation::Read, &self.0.path, 0, |_| {
+            let len = self.0.inode.len();
+            self.0.disk.world.mix(len);
+            Ok(len)
+        })
     }
 
     async fn sync(&self, site: Site) -> io::Result<()> {

@@ -4,6 +4,7 @@
 //! there; after a loss of power only what was synced is, and of the rest whatever [`PowerLoss`] says. Directories are
 //! held to what POSIX promises: a name is durable once its directory was synced, and not before.
 
+mod armed;
 mod content;
 mod drive;
 mod fault;
@@ -11,9 +12,10 @@ mod file;
 mod names;
 mod power;
 
+pub use armed::DiskFault;
 pub use drive::{DiskSettings, Operation, Strike};
 pub(crate) use drive::{Drive, crashed};
-pub use fault::{DiskError, SyncLie};
+pub use fault::{DiskError, Failure, SyncLie};
 pub(crate) use file::Inode;
 pub use file::{SimFile, SimLock};
 pub use power::{Keep, Lost, PowerLoss};
@@ -109,7 +111,11 @@ impl Disk for SimDisk {
             Entry::File(inode) => DirEntry { name, is_dir: false, len: inode.len() },
             Entry::Directory(_) => DirEntry { name, is_dir: true, len: 0 },
         };
-        Ok(entries.into_iter().map(entry).collect())
+        let entries: Vec<DirEntry> = entries.into_iter().map(entry).collect();
+        for entry in &entries {
+            self.world.mix(hash_bytes(entry.len ^ u64::from(entry.is_dir) << 63, entry.name.as_bytes()));
+        }
+        Ok(entries)
     }
 
     async fn sync_dir(&self, site: Site, path: &Path) -> io::Result<()> {

@@ -12,6 +12,9 @@ use crate::rng::Rng;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DirectoryId(u64);
 
+/// So many removed files are remembered that nobody has open.
+const NAMELESS_KEPT: usize = 16;
+
 const ROOT: DirectoryId = DirectoryId(0);
 
 #[derive(Clone)]
@@ -40,6 +43,9 @@ pub(super) struct Names {
     directories_made: u64,
     pending: Vec<Change>,
     changes_made: u64,
+    /// Files that have lost their last name, with the directory it was in: they take room while they are open, and
+    /// what they held stays on the medium until something is written over it.
+    nameless: Vec<(DirectoryId, Arc<Inode>)>,
 }
 
 impl Default for Names {
@@ -49,6 +55,7 @@ impl Default for Names {
             directories_made: 1,
             pending: Vec::new(),
             changes_made: 0,
+            nameless: Vec::new(),
         }
     }
 }
@@ -162,13 +169,32 @@ impl Names {
     }
 
     fn change(&mut self, edits: Vec<Edit>) {
+        let mut moved = None;
         for edit in &edits {
             if let Some(directory) = self.directories.get_mut(&edit.directory) {
-                edit.apply(&mut directory.current);
+                let replaced = edit.apply(&mut directory.current);
+                // The first edit of a rename takes the name away from the file that the second names again.
+                if let Some(Entry::File(inode)) = replaced {
+                    moved.get_or_insert(inode.clone());
+                    self.nameless.push((edit.directory, inode));
+                }
+            }
+            if let (Some(Entry::File(named)), Some(moved)) = (&edit.entry, &moved)
+                && Arc::ptr_eq(named, moved)
+            {
+                self.nameless.retain(|(_, inode)| !Arc::ptr_eq(inode, named));
             }
         }
         self.pending.push(Change(edits));
         self.changes_made += 1;
+        if self.nameless.len() > 2 * NAMELESS_KEPT {
+            let mut surplus = self.nameless.len() - NAMELESS_KEPT;
+            self.nameless.retain(|(_, inode)| {
+                let goes = surplus > 0 && !inode.is_open();
+                surplus -= usize::from(goes);
+                !goes
+            });
+        }
     }
 
     /// Which changes a sync of a directory that starts now covers: all but those made later.
@@ -237,6 +263,9 @@ impl Names {
         for directory in self.directories.values_mut() {
             directory.current = directory.durable.clone();
         }
+        let named: BTreeSet<usize> =
+            self.all_inodes().iter().map(|inode| Arc::as_ptr(inode) as usize).collect();
+        self.nameless.retain(|(_, inode)| !named.contains(&(Arc::as_ptr(inode) as usize)));
         count
     }
 
@@ -261,28 +290,44 @@ impl Names {
         Ok(entries.iter().map(|(name, entry)| (name.clone(), entry.clone())).collect())
     }
 
-    /// All files that have a name, in the page cache or on the medium, each once, in a fixed order.
+    /// All files that have a name or may have one after a loss of power, each once, in a fixed order: those that processes
+    /// see, those on the medium, and those that only changes name which the medium may or may not get.
     pub(super) fn all_inodes(&self) -> Vec<Arc<Inode>> {
-        let mut inodes: Vec<Arc<Inode>> = Vec::new();
+        let named = self
+            .directories
+            .values()
+            .flat_map(|directory| directory.current.values().chain(directory.durable.values()));
+        let pending = self.pending.iter().flat_map(|change| &change.0).filter_map(|edit| edit.entry.as_ref());
+        // The address tells whether it is the same; it decides no order.
         let mut seen = BTreeSet::new();
-        for directory in self.directories.values() {
-            for entry in directory.current.values().chain(directory.durable.values()) {
-                // The address tells whether it is the same; it decides no order.
-                if let Entry::File(inode) = entry
-                    && seen.insert(Arc::as_ptr(inode) as usize)
-                {
-                    inodes.push(inode.clone());
-                }
-            }
-        }
-        inodes
+        let is_new = |inode: &&Arc<Inode>| seen.insert(Arc::as_ptr(inode) as usize);
+        named.chain(pending).filter_map(Entry::as_file).filter(is_new).cloned().collect()
     }
 
-    /// Bytes that all files with a name take.
+    /// Bytes that all files take: those with a name, and those without one that somebody has open.
     pub(super) fn used_bytes(&self) -> u64 {
-        let entries = self.directories.values().flat_map(|directory| directory.current.values());
-        let len = |entry: &Entry| if let Entry::File(inode) = entry { inode.len() } else { 0 };
-        entries.map(len).sum()
+        let named = self.directories.values().flat_map(|directory| directory.current.values());
+        let open = self.nameless.iter().map(|(_, inode)| inode).filter(|inode| inode.is_open());
+        named.filter_map(Entry::as_file).chain(open).map(|inode| inode.len()).sum()
+    }
+
+    /// All files as [`Names::all_inodes`], each with one whose blocks it may have got: what was removed from its directory
+    /// stays on the medium until something is written over it.
+    pub(super) fn inodes_with_remains(&self) -> Vec<(Arc<Inode>, Option<Arc<Inode>>)> {
+        let mut directories: BTreeMap<usize, DirectoryId> = BTreeMap::new();
+        for (id, directory) in &self.directories {
+            for inode in directory.current.values().filter_map(Entry::as_file) {
+                directories.insert(Arc::as_ptr(inode) as usize, *id);
+            }
+        }
+        let remains = |inode: &Arc<Inode>| {
+            let directory = directories.get(&(Arc::as_ptr(inode) as usize))?;
+            let mut removed = self.nameless.iter().rev().filter(|(of, _)| of == directory);
+            removed
+                .find(|(_, other)| !other.is_open() && !Arc::ptr_eq(other, inode))
+                .map(|(_, other)| other.clone())
+        };
+        self.all_inodes().into_iter().map(|inode| (inode.clone(), remains(&inode))).collect()
     }
 
     /// All files below the root, by path.
@@ -304,12 +349,22 @@ impl Names {
     }
 }
 
+impl Entry {
+    fn as_file(&self) -> Option<&Arc<Inode>> {
+        match self {
+            Self::File(inode) => Some(inode),
+            Self::Directory(_) => None,
+        }
+    }
+}
+
 impl Edit {
-    fn apply(&self, names: &mut BTreeMap<String, Entry>) {
+    /// Returns what had the name before.
+    fn apply(&self, names: &mut BTreeMap<String, Entry>) -> Option<Entry> {
         match &self.entry {
             Some(entry) => names.insert(self.name.clone(), entry.clone()),
             None => names.remove(&self.name),
-        };
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Connection {
 }
 
 pub(super) struct State {
+    /// The number of the connection.
+    id: u64,
     /// Direction 0 is written by end 0 and read by end 1.
     pub(super) directions: [Direction; 2],
     pub(super) ends: [End; 2],
@@ -74,7 +76,7 @@ impl Connection {
         Arc::new(Self {
             id,
             nodes,
-            state: Mutex::new(State { directions, ends: [end(), end()], frames: Frames::default() }),
+            state: Mutex::new(State { id, directions, ends: [end(), end()], frames: Frames::default() }),
         })
     }
 
@@ -175,9 +177,6 @@ impl Connection {
             return;
         }
         state.send_fin(world, side, now.0);
-        world.note(Kind::Send, self.id << 1 | side as u64, 0, || {
-            format!("connection {}: end {side} sends its end", self.id)
-        });
     }
 
     /// One of the two halves was dropped. Returns whether both ends are gone now.
@@ -195,16 +194,15 @@ impl Connection {
     pub(super) fn lose_end(&self, world: &World, side: usize, power: bool) {
         let now = world.now().0;
         let mut state = lock(&self.state);
+        if power {
+            // Also what a process left that was gone already: its kernel had still to send it.
+            state.directions[side].lose_machine();
+        }
         if state.ends[side].presence != Presence::Open {
             return;
         }
         if power {
             state.ends[side].presence = Presence::Silent;
-            // What never left the machine.
-            state.directions[side].lose_after(NEVER - 1);
-            let outgoing = &mut state.directions[side];
-            outgoing.fin = outgoing.fin.filter(|fin| *fin != NEVER);
-            outgoing.reset = outgoing.reset.filter(|reset| *reset != NEVER);
         } else {
             state.close(world, side, now);
         }
@@ -267,8 +265,13 @@ impl Connection {
 impl State {
     fn send_fin(&mut self, world: &World, side: usize, now: u64) {
         let outgoing = &mut self.directions[side];
-        outgoing.fin = Some(outgoing.arrival(now, 0, &world.network.draws));
+        let arrival = outgoing.arrival(now, 0, &world.network.draws);
+        outgoing.fin = Some(arrival);
         outgoing.rearm(world);
+        let id = self.id;
+        world.note(Kind::Send, id << 1 | side as u64, hash_bytes(arrival, b"fin"), || {
+            format!("connection {id}: end {side} sends its end")
+        });
     }
 
     /// The owner of an end lets go of it. As kernels do: who leaves bytes unread, or gets more later, resets.
@@ -314,6 +317,10 @@ impl State {
             return;
         }
         incoming.reset = Some(at);
+        let id = self.id;
+        world.note(Kind::Send, id << 1 | side as u64, hash_bytes(at, b"reset"), || {
+            format!("connection {id}: end {side} will find it reset")
+        });
         if at != NEVER {
             incoming.lose_after(at);
         }

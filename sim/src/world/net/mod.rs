@@ -135,6 +135,10 @@ impl Network {
         }
     }
 
+    pub(super) fn draws_digest(&self) -> u64 {
+        lock(&self.draws).digest()
+    }
+
     fn link(&self, from: NodeId, to: NodeId) -> (LinkSettings, bool) {
         let link = lock(&self.state).links.get(&(from, to)).copied().unwrap_or_default();
         (link.settings.unwrap_or(self.settings.link), link.cut)

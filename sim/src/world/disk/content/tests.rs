@@ -83,7 +83,7 @@ fn the_durable_image_is_what_was_synced_whatever_came_between() {
             assert_eq!(content.bytes(), model.cache, "seed {seed}");
             assert_eq!(content.durable_image(), model.durable, "seed {seed}");
         }
-        content.lose_power(PowerLoss::EVERYTHING, 512, &mut rng);
+        content.lose_power(PowerLoss::EVERYTHING, &[], 512, &mut rng);
         assert_eq!(content.bytes(), model.durable, "seed {seed}");
         assert_eq!(content.changes_pending(), 0);
     }
@@ -100,7 +100,7 @@ fn no_loss_of_power_touches_what_was_durable_and_not_changed_since() {
             let len = content.len();
             content.write(&[IoSlice::new(&[1; 30])], len, usize::MAX);
         }
-        content.lose_power(PowerLoss::ANYTHING, 16, &mut rng);
+        content.lose_power(PowerLoss::ANYTHING, &[], 16, &mut rng);
         assert!(content.len() >= 100 && content.bytes()[..100] == [7; 100], "seed {seed}");
     }
 }
@@ -112,6 +112,23 @@ fn part_of_a_write_is_part_of_a_change() {
     assert_eq!(content.bytes(), b"\0\0onet");
     content.write(&[IoSlice::new(b"nothing")], 50, 0);
     assert_eq!(content.len(), 6);
-    content.lose_power(PowerLoss { keep: Keep::Length, lost: Lost::Zeros }, 512, &mut Rng::from_seed(1));
+    content.lose_power(PowerLoss { keep: Keep::Length, lost: Lost::Zeros }, &[], 512, &mut Rng::from_seed(1));
     assert_eq!(content.bytes(), [0; 6]);
+}
+
+#[test]
+fn sectors_that_were_never_written_may_hold_what_a_removed_file_held_there() {
+    let old: Vec<u8> = (0..64).collect();
+    let mut found = 0;
+    for seed in 0..200 {
+        let mut content = Content::default();
+        content.write(&[IoSlice::new(&[200; 64])], 0, 64);
+        let loss = PowerLoss { keep: Keep::Sectors, lost: Lost::Garbage };
+        content.lose_power(loss, &old, 16, &mut Rng::from_seed(seed));
+        // At its old place, or at another that is as far into a sector.
+        let is_stale = |sector: &[u8]| old.chunks(16).any(|stale| stale == sector);
+        found += usize::from(content.bytes().chunks(16).any(is_stale));
+        assert_eq!(content.changes_pending(), 0);
+    }
+    assert!((20..180).contains(&found), "{found}");
 }

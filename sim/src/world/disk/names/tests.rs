@@ -1,5 +1,9 @@
+use jangbu_core::time::Instant;
+
+use super::super::drive::{DiskSettings, Drive};
 use super::super::power::Lost;
 use super::*;
+use crate::world::lock;
 
 fn path(rng: &mut Rng) -> PathBuf {
     PathBuf::from(format!("/{}/{}", ["a", "b"][rng.below(2) as usize], rng.below(5)))
@@ -113,4 +117,34 @@ fn what_lies_below_a_directory_that_was_lost_is_lost_too() {
     names.lose_power(PowerLoss::EVERYTHING, &mut Rng::from_seed(1));
     assert!(names.find(Path::new("/a")).expect("the root exists").is_none());
     assert!(names.all_inodes().is_empty());
+}
+
+#[test]
+fn after_a_loss_of_power_no_file_holds_a_byte_that_never_passed_through_it() {
+    let mut came_back = 0;
+    for seed in 0..2000 {
+        let mut rng = Rng::from_seed(seed);
+        let drive = Drive::new(DiskSettings::default());
+        lock(&drive.state).names = two_directories();
+        // A checkpoint that is written anew again and again, and nothing is ever synced.
+        for round in 0..4 {
+            let mut state = lock(&drive.state);
+            let (new, name) = (Path::new("/a/checkpoint.tmp"), Path::new("/a/checkpoint"));
+            let inode: Arc<Inode> = Arc::default();
+            inode.write(&[round; 100]);
+            state.names.add_file(new, inode).expect("the name is free");
+            state.names.rename(new, name).expect("it exists");
+            if rng.chance(0.3) {
+                state.names.remove(name, false).expect("it exists");
+            }
+        }
+        let loss = if rng.chance(0.5) { PowerLoss::EVERYTHING } else { PowerLoss::ANYTHING };
+        drive.lose_power(Instant(0), loss, &mut rng);
+        for (path, inode) in lock(&drive.state).names.files() {
+            came_back += 1;
+            assert_eq!(inode.changes_pending(), 0, "seed {seed}: {}", path.display());
+            assert_eq!(inode.to_vec(), inode.durable_image(), "seed {seed}: {}", path.display());
+        }
+    }
+    assert!(came_back > 100, "{came_back}");
 }
