@@ -90,6 +90,8 @@ pub enum Workload {
     Produce(ProduceChoices),
     /// Clients that read them.
     Consume(ConsumeChoices),
+    /// Clients that look up records by their offsets.
+    Seek(SeekChoices),
 }
 
 /// A workload of kind `produce`.
@@ -124,6 +126,19 @@ pub struct ConsumeChoices {
     pub fetch_bytes: Choice<u64>,
     /// How long a fetch waits for records.
     pub max_wait: Choice<Duration>,
+}
+
+/// A workload of kind `seek`.
+#[derive(Clone, Debug)]
+pub struct SeekChoices {
+    /// How many clients; each goes to any partition.
+    pub clients: Choice<u64>,
+    /// The topic.
+    pub topic: String,
+    /// Time between two looks of one client.
+    pub every: Choice<Duration>,
+    /// Bytes a fetch may bring.
+    pub fetch_bytes: Choice<u64>,
 }
 
 /// `[[fault]]`: a kind, when it strikes, and its parameters.

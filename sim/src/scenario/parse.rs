@@ -10,7 +10,7 @@ use super::error::{ScenarioError, Source};
 use super::table::{self, Dotted, Table, check_name};
 use super::{
     Budget, Choice, Cluster, ConfigChoices, ConsumeChoices, Drawable, FaultChoice, Liveness, ProduceChoices,
-    Promise, Scenario, Topic, When, Workload,
+    Promise, Scenario, SeekChoices, Topic, When, Workload,
 };
 use crate::{check, fault};
 
@@ -192,7 +192,7 @@ fn workloads(
     for mut table in top.tables("workload")? {
         let kind = table.require("kind")?;
         let kind_text = kind.text(source)?;
-        check_name(source, kind.span(), &kind_text, &["produce", "consume"], "kind of workload")?;
+        check_name(source, kind.span(), &kind_text, &["produce", "consume", "seek"], "kind of workload")?;
         let topic = match table.take("topic") {
             Some(entry) => {
                 let name = entry.text(source)?;
@@ -201,8 +201,8 @@ fn workloads(
             }
             None => names[0].to_owned(),
         };
-        workloads.push(if kind_text == "produce" {
-            Workload::Produce(ProduceChoices {
+        workloads.push(match kind_text.as_str() {
+            "produce" => Workload::Produce(ProduceChoices {
                 topic,
                 clients: table.choice("clients", "1")?,
                 acks: table.name("acks", &["all", "1", "0"], "all")?,
@@ -211,14 +211,19 @@ fn workloads(
                 records: table.choice("records", "1")?,
                 record_bytes: table.choice("record_bytes", "100")?,
                 in_flight: table.choice("in_flight", "5")?,
-            })
-        } else {
-            Workload::Consume(ConsumeChoices {
+            }),
+            "seek" => Workload::Seek(SeekChoices {
+                topic,
+                clients: table.choice("clients", "1")?,
+                every: table.choice("every", "200ms")?,
+                fetch_bytes: table.choice("fetch_bytes", "100..16KiB")?,
+            }),
+            _ => Workload::Consume(ConsumeChoices {
                 topic,
                 clients: table.choice("clients", "1")?,
                 fetch_bytes: table.choice("fetch_bytes", "64KiB")?,
                 max_wait: table.choice("max_wait", "500ms")?,
-            })
+            }),
         });
         table.finish()?;
     }

@@ -5,6 +5,7 @@ mod audit;
 mod brokers;
 mod consume;
 mod produce;
+mod seek;
 mod topics;
 mod value;
 
@@ -42,6 +43,12 @@ pub fn start_clients(world: &Arc<World>, case: &Arc<Case>, board: &Arc<Board>) {
         let (case, board) = (case.clone(), board.clone());
         nodes.push(world.add_node(format!("reader{}", number + 1), move |env| {
             consume::run(env, number, case.clone(), board.clone())
+        }));
+    }
+    for number in 0..case.seekers.len() {
+        let (case, board) = (case.clone(), board.clone());
+        nodes.push(world.add_node(format!("seeker{}", number + 1), move |env| {
+            seek::run(env, number, case.clone(), board.clone())
         }));
     }
     let (case, board) = (case.clone(), board.clone());

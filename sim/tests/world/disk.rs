@@ -175,7 +175,7 @@ fn a_failed_sync_loses_the_pages_and_the_next_one_says_all_is_well() {
             }
         });
         world.sleep(ms(40)).await;
-        world.add_disk_error(node, DiskError { operation: Operation::Sync, sticky: false, below: None });
+        world.add_disk_error(node, DiskError::next(Operation::Sync));
         world.sleep(ms(60)).await;
         assert_eq!(seen.load(Ordering::Relaxed), 1 << 4, "the first sync fails, the second succeeds");
         assert_eq!(log_of(&world, node), "one,two,", "the page cache has everything");
@@ -194,7 +194,10 @@ fn errors_and_a_full_disk_leave_part_of_a_write() {
             } else {
                 world.sleep(ms(1)).await;
                 let below = Some(PathBuf::from("/data"));
-                world.add_disk_error(node, DiskError { operation: Operation::Write, sticky: true, below });
+                world.add_disk_error(
+                    node,
+                    DiskError { sticky: true, below, ..DiskError::next(Operation::Write) },
+                );
             }
             world.sleep(ms(100)).await;
             log_of(&world, node)
