@@ -201,7 +201,13 @@ fn an_error_can_be_aimed_at_any_later_call() {
     assert!(text.starts_with("one!") && "one!two,".starts_with(&text), "{text}");
     assert_eq!(written(at_write(2, Failure::InputOutput)), "one!two,");
     let any = |calls_before| DiskError { operation: None, ..at_write(calls_before, Failure::InputOutput) };
-    assert_eq!(written(any(0)), "", "the first call creates the file or opens it");
+    assert_eq!(written(any(2)), "", "the third call creates the file");
+    let full = DiskError { failure: Failure::NoSpace, ..any(1) };
+    assert_eq!(
+        written(full),
+        "",
+        "the first call only reads: a disk that is full has nothing to say against it"
+    );
 }
 
 #[test]
