@@ -10,7 +10,7 @@ use jangbu_core::time::Instant;
 use super::Skipped;
 use crate::rng::Rng;
 use crate::trace::{Kind as TraceKind, hash_bytes};
-use crate::world::disk::{DiskError, Keep, Lost, Operation, PowerLoss, Strike, SyncLie};
+use crate::world::disk::{DiskError, Keep, Lost, PowerLoss, Strike, SyncLie};
 use crate::world::{Crash, Exit, NodeId, World, lock};
 
 /// How a node goes down.
@@ -382,14 +382,9 @@ impl Stage {
         self.world.stall_disk(self.actors[index].node, stall);
     }
 
-    /// Has reads, writes or syncs fail.
-    pub fn fail_disk(&mut self, index: usize, on: &str, sticky: bool) {
-        let operation = match on {
-            "read" => Operation::Read,
-            "write" => Operation::Write,
-            _ => Operation::Sync,
-        };
-        self.world.add_disk_error(self.actors[index].node, DiskError { operation, sticky, below: None });
+    /// Has disk calls fail.
+    pub fn fail_disk(&mut self, index: usize, error: DiskError) {
+        self.world.add_disk_error(self.actors[index].node, error);
     }
 
     /// Leaves so many bytes free.

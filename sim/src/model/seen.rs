@@ -135,6 +135,19 @@ pub enum ClientEvent {
         /// How many losses of power there had been when it was asked for.
         era: u64,
     },
+    /// A reader asked for the record at an offset below the end, and got an answer with bytes.
+    Sought {
+        /// Which of those that seek.
+        seeker: usize,
+        /// From where.
+        slot: Slot,
+        /// Which offset.
+        asked: i64,
+        /// The first record at or behind it: offset and value.
+        found: Option<(i64, u64)>,
+        /// How many losses of power there had been when it was asked for.
+        era: u64,
+    },
     /// A reader was told that its position is out of range, and goes on elsewhere.
     Moved {
         /// Which reader.
@@ -178,6 +191,13 @@ impl ClientEvent {
             Self::Unknown { producer, slot, first, .. } => (place(5, *producer, slot), *first),
             Self::Read { reader, slot, offset, value, .. } => {
                 (place(6, *reader, slot), *value ^ (*offset as u64).rotate_left(40))
+            }
+            Self::Sought { seeker, slot, asked, found, .. } => {
+                let (offset, value) = found.unwrap_or((-1, 0));
+                (
+                    place(9, *seeker, slot) ^ (*asked as u64).rotate_left(8),
+                    value ^ (offset as u64).rotate_left(40),
+                )
             }
             Self::Moved { reader, slot, from, to } => {
                 (place(7, *reader, slot), (*from as u64).rotate_left(32) ^ *to as u64)

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{Holder, Inode};
 use super::names::{DirectoryId, Names};
-use super::{DiskError, PowerLoss, SimDisk, SyncLie};
+use super::{DiskError, Failure, PowerLoss, SimDisk, SyncLie};
 use crate::rng::Rng;
 use crate::trace::{Kind, hash_bytes};
 use crate::world::control::Exit;
@@ -115,7 +115,7 @@ pub(super) struct Planned {
 /// What the gate says to a call that may go on.
 pub(super) struct Admitted {
     strike: Option<(Strike, Crash)>,
-    error: bool,
+    error: Option<Failure>,
 }
 
 /// An error of the simulated disk.
@@ -133,7 +133,7 @@ pub(super) fn no_space() -> io::Error {
     io::Error::from_raw_os_error(28)
 }
 
-fn input_output_error() -> io::Error {
+pub(super) fn input_output_error() -> io::Error {
     io::Error::from_raw_os_error(5)
 }
 
@@ -169,15 +169,21 @@ impl DriveState {
         }
     }
 
-    /// The first error that waits for such a call; one that comes once is used up.
-    fn take_error(&mut self, operation: Operation, path: &Path) -> bool {
-        let hit = self.errors.iter().position(|error| error.hits(operation, path));
-        if let Some(index) = hit
-            && !self.errors[index].sticky
-        {
-            self.errors.remove(index);
+    /// The first error that comes at this call; one that comes once is used up.
+    fn take_error(&mut self, operation: Operation, path: &Path) -> Option<Failure> {
+        let due = self.errors.iter_mut().position(|error| {
+            let hits = error.hits(operation, path);
+            if hits && error.calls_before > 0 {
+                error.calls_before -= 1;
+                return false;
+            }
+            hits
+        })?;
+        let failure = self.errors[due].failure;
+        if !self.errors[due].sticky {
+            self.errors.remove(due);
         }
-        hit.is_some()
+        Some(failure)
     }
 
     /// Takes room for a file that grows; returns how many bytes are missing.
@@ -233,13 +239,13 @@ impl SimDisk {
         action: impl FnOnce(Part) -> io::Result<T>,
     ) -> io::Result<T> {
         let admitted = self.admit(site, operation, path, words)?;
-        match admitted.strike {
-            None if admitted.error => {
+        match (admitted.strike, admitted.error) {
+            (None, Some(failure)) => {
                 let _ = action(Part::Random);
-                Err(input_output_error())
+                Err(failure.error())
             }
-            None => action(Part::Whole),
-            Some((strike, crash)) => {
+            (None, None) => action(Part::Whole),
+            (Some((strike, crash)), _) => {
                 let _ = match strike {
                     Strike::Before => None,
                     Strike::Halfway => Some(action(Part::Random)),
@@ -273,7 +279,7 @@ impl SimDisk {
                 }
             }
             let strike = state.take_strike(site);
-            let error = strike.is_none() && !state.errors.is_empty() && state.take_error(operation, path);
+            let error = if strike.is_none() { state.take_error(operation, path) } else { None };
             Admitted { strike, error }
         };
         self.world.count_site(site, &admitted);
@@ -281,8 +287,8 @@ impl SimDisk {
         self.world.note(Kind::Disk, first, words, || {
             let fate = match (&admitted.strike, admitted.error) {
                 (Some((strike, _)), _) => format!(", crash {strike:?}"),
-                (None, true) => ", input/output error".to_owned(),
-                (None, false) => String::new(),
+                (None, Some(failure)) => format!(", {}", failure.error()),
+                (None, None) => String::new(),
             };
             format!("{}: {site} {}{fate}", self.node.name, path.display())
         });
@@ -324,14 +330,14 @@ impl SimDisk {
         debt_ns + ordinary + state.sync_delay_ns + state.stalled_until.0.saturating_sub(now.0 + debt_ns)
     }
 
-    fn finish_sync(&self, synced: &Synced, error: bool) -> io::Result<()> {
+    fn finish_sync(&self, synced: &Synced, error: Option<Failure>) -> io::Result<()> {
         let mut state = lock(&self.node.drive.state);
-        if error {
+        if let Some(failure) = error {
             // The pages count as clean from now on; the next sync succeeds and does not write them.
             if let Synced::File(inode, mark) = synced {
                 inode.lose_pages(*mark);
             }
-            return Err(input_output_error());
+            return Err(failure.error());
         }
         match state.lie {
             None => state.make_durable(synced),
@@ -348,7 +354,7 @@ impl SimDisk {
 
 impl World {
     fn count_site(&self, site: Site, admitted: &Admitted) {
-        let (crashes, errors) = (u64::from(admitted.strike.is_some()), u64::from(admitted.error));
+        let (crashes, errors) = (u64::from(admitted.strike.is_some()), u64::from(admitted.error.is_some()));
         *lock(&self.tally).sites.entry(site).or_default() += SiteCount { calls: 1, crashes, errors };
     }
 }
