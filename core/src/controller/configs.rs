@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{ConfigChange, ConfigEdit, ConfigOperation, Rejection, Response};
+use super::records::Records;
 use super::{Controller, Decision};
 use crate::metadata::ConfigResource;
 use crate::metadata::records::{ConfigRecord, Record, ResourceType};
@@ -10,8 +11,8 @@ use crate::metadata::records::{ConfigRecord, Record, ResourceType};
 type Overrides = BTreeMap<String, String>;
 
 impl Controller {
-    pub(super) fn alter_configs(&self, changes: &[ConfigChange]) -> Decision {
-        let mut records = Vec::new();
+    pub(super) fn alter_configs(&self, changes: &[ConfigChange]) -> Result<Decision, Rejection> {
+        let mut records = Records::default();
         let mut seen = BTreeSet::new();
         let twice: BTreeSet<&ConfigResource> = changes
             .iter()
@@ -23,11 +24,17 @@ impl Controller {
             let result = if twice.contains(&change.resource) {
                 Err(Rejection::InvalidRequest(format!("'{}' is named twice", change.resource.name)))
             } else {
-                self.alter_config(change).map(|changed| records.extend(changed))
+                self.alter_config(change).and_then(|changed| {
+                    records.room_for(changed.len())?;
+                    changed.into_iter().for_each(|record| records.push(record));
+                    Ok(())
+                })
             };
+            records.check()?;
             results.push(result);
         }
-        Decision { records, is_atomic: true, response: Response::ConfigsAltered(results) }
+        let response = Response::ConfigsAltered(results);
+        Ok(Decision { records: records.into_vec(), is_atomic: true, response })
     }
 
     fn alter_config(&self, change: &ConfigChange) -> Result<Vec<Record>, Rejection> {

@@ -179,6 +179,30 @@ fn counts_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn a_request_for_too_many_partitions_is_refused_before_they_are_built() {
+    let mut scene = single();
+    let many = |count: usize| {
+        (0..count).map(|index| NewTopic { partitions: 9_999, ..topic(&format!("t{index}")) }).collect()
+    };
+    for validate_only in [true, false] {
+        let command = Command::CreateTopics { topics: many(200), validate_only };
+        let mut refused = Ok(Response::TopicsCreated(Vec::new()));
+        let cost = allocation_counter::measure(|| refused = scene.run(&command));
+        assert!(matches!(refused, Err(Rejection::PolicyViolation(_))), "{refused:?}");
+        assert!(cost.bytes_max < 8 << 20, "what one topic costs, not what 200 do: {}", cost.bytes_max);
+    }
+    for index in 0..200 {
+        scene.create(NewTopic { partitions: 1, ..topic(&format!("t{index}")) }).expect("a small topic");
+    }
+    let more = (0..200).map(|index| NewPartitions { name: format!("t{index}"), count: 9_999, assignments: None });
+    let command = Command::CreatePartitions { topics: more.collect(), validate_only: true };
+    let mut refused = Ok(Response::TopicsCreated(Vec::new()));
+    let cost = allocation_counter::measure(|| refused = scene.run(&command));
+    assert!(matches!(refused, Err(Rejection::PolicyViolation(_))), "{refused:?}");
+    assert!(cost.bytes_max < 8 << 20, "what one topic costs, not what 200 do: {}", cost.bytes_max);
+}
+
+#[test]
 fn assignments_by_hand_are_checked() {
     let mut scene = Scene::new(SETTINGS, &[1, 2, 3]);
     let by_hand = |assignments: &[(i32, &[i32])]| NewTopic {
