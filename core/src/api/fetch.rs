@@ -38,7 +38,9 @@ pub(crate) async fn handle<E: Env>(
         Ok(asked) => asked,
         Err(refusal) => return Handled::Refused(refusal),
     };
+    // While it waits for records, nothing of it holds its frame: neither the body nor the client's name.
     request.body = Bytes::new();
+    request.header.client_id = None;
     let now = services.env.clock().now();
     let deadline = now + Duration::from_millis(u64::try_from(asked.max_wait_ms).unwrap_or(0));
     let bytes_max = usize::try_from(asked.max_bytes).unwrap_or(0).min(services.config.fetch_bytes_max);

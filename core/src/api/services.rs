@@ -77,12 +77,6 @@ impl<E: Env> Services<E> {
     }
 }
 
-/// Whether a topic can have this name: its partitions' directories and metrics are named after it in Kafka.
-pub(super) fn is_topic_name(name: &str) -> bool {
-    let is_lawful = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    (1..=249).contains(&name.len()) && name != "." && name != ".." && name.chars().all(is_lawful)
-}
-
 /// Where clients reach a broker: host and port.
 pub(super) fn address(broker: &BrokerImage) -> (&str, i32) {
     broker.endpoints.first().map_or(("", -1), |endpoint| (&endpoint.host, endpoint.port.into()))

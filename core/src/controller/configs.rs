@@ -65,15 +65,14 @@ impl Controller {
     ) -> Result<Overrides, Rejection> {
         let mut after = before.clone();
         let mut seen = BTreeSet::new();
-        let no_value = |key: &str| Rejection::InvalidRequest(format!("null is no value for {key}"));
         for (key, operation) in operations {
             if !seen.insert(key) {
                 return Err(Rejection::InvalidRequest(format!("{key} is named twice")));
             }
             match operation {
                 ConfigOperation::Set(value) => {
-                    let value = value.clone().ok_or_else(|| no_value(key))?;
-                    after.insert(key.clone(), value);
+                    let value = value.as_deref().ok_or_else(|| no_value(key))?;
+                    after.insert(key.clone(), value.trim().to_owned());
                 }
                 ConfigOperation::Delete => {
                     after.remove(key);
@@ -99,11 +98,15 @@ fn replaced(pairs: &[(String, Option<String>)]) -> Result<Overrides, Rejection> 
         if after.contains_key(key) {
             return Err(Rejection::InvalidRequest(format!("{key} is named twice")));
         }
-        if let Some(value) = value {
-            after.insert(key.clone(), value.clone());
-        }
+        // To ignore it would put the key back to its default, which for retention.ms may delete what was to be kept.
+        let value = value.as_deref().ok_or_else(|| no_value(key))?;
+        after.insert(key.clone(), value.trim().to_owned());
     }
     Ok(after)
+}
+
+fn no_value(key: &str) -> Rejection {
+    Rejection::InvalidRequest(format!("null is no value for {key}"))
 }
 
 /// A list with elements added that it does not have, or taken out.

@@ -10,13 +10,9 @@ use super::placement::Placement;
 use super::records::Records;
 use super::{Controller, Decision};
 use crate::ids::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, Uuid};
-use crate::metadata::TopicImage;
-use crate::metadata::records::{
-    ConfigRecord, PartitionRecord, RemoveTopicRecord, ResourceType, TopicRecord,
-};
+use crate::metadata::records::{ConfigRecord, PartitionRecord, RemoveTopicRecord, ResourceType, TopicRecord};
+use crate::metadata::{TopicImage, topic_name_flaw};
 
-/// Kafka's longest topic name.
-const NAME_LENGTH_MAX: usize = 249;
 /// The metadata log is no topic that anybody can create.
 const METADATA_TOPIC_NAME: &str = "__cluster_metadata";
 
@@ -83,7 +79,11 @@ impl Controller {
     }
 
     fn check_new_name(&self, name: &str) -> Result<(), Rejection> {
-        if let Some(flaw) = name_flaw(name) {
+        if name == METADATA_TOPIC_NAME {
+            let text = "the metadata topic is the quorum's to create";
+            return Err(Rejection::InvalidRequest(text.to_owned()));
+        }
+        if let Some(flaw) = topic_name_flaw(name) {
             return Err(Rejection::InvalidTopicName(flaw));
         }
         if self.image.topic(name).is_some() {
@@ -103,7 +103,7 @@ impl Controller {
                 return Err(Rejection::InvalidConfig(format!("null is no value for {key}")));
             };
             (self.settings.check_config)(key, value).map_err(Rejection::InvalidConfig)?;
-            if configs.insert(key.clone(), value.clone()).is_some() {
+            if configs.insert(key.clone(), value.trim().to_owned()).is_some() {
                 return Err(Rejection::InvalidConfig(format!("{key} is named twice")));
             }
         }
@@ -256,7 +256,9 @@ fn place_topic(
     if !topic.assignments.is_empty() {
         return place_by_hand(topic, placement);
     }
-    (0..counts.partitions as i32).map(|index| placement.place(index, counts.replication_factor as i16)).collect()
+    (0..counts.partitions as i32)
+        .map(|index| placement.place(index, counts.replication_factor as i16))
+        .collect()
 }
 
 /// A partition that nobody led before.
@@ -318,24 +320,6 @@ fn check_partition_count(count: usize) -> Result<(), Rejection> {
 fn twice<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let mut seen = BTreeSet::new();
     names.filter(|name| !seen.insert(*name)).collect()
-}
-
-/// What is wrong with a topic's name, if anything.
-fn name_flaw(name: &str) -> Option<String> {
-    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() {
-        Some("the empty string is not allowed".to_owned())
-    } else if name == "." || name == ".." {
-        Some(format!("'{name}' is not allowed"))
-    } else if name == METADATA_TOPIC_NAME {
-        Some(format!("'{name}' is the metadata log and no topic"))
-    } else if name.len() > NAME_LENGTH_MAX {
-        Some(format!("it has {} characters, more than {NAME_LENGTH_MAX}", name.len()))
-    } else if !name.chars().all(is_legal) {
-        Some(format!("'{name}' contains characters other than ASCII letters and digits, '.', '_' and '-'"))
-    } else {
-        None
-    }
 }
 
 /// Whether metrics could take the name for another one.
