@@ -38,7 +38,7 @@ pub(crate) async fn handle<E: Env>(
         Ok(asked) => asked,
         Err(refusal) => return Handled::Refused(refusal),
     };
-    // While it waits for records, nothing of it holds its frame: neither the body nor the client's name.
+    // A long poll keeps neither the frame nor what was cut from it.
     request.body = Bytes::new();
     request.header.client_id = None;
     let now = services.env.clock().now();
