@@ -39,12 +39,19 @@ pub struct Settings {
     pub eviction: Duration,
     /// Partitions that all sessions together may remember.
     pub partitions_max: usize,
+    /// Which of how many caches this is: the ids it gives leave the first when divided by the second.
+    pub shard: (i32, i32),
 }
 
 impl Default for Settings {
     /// Kafka's defaults; a hundred partitions for each session in the mean.
     fn default() -> Self {
-        Self { sessions_max: 1000, eviction: Duration::from_secs(120), partitions_max: 100_000 }
+        Self {
+            sessions_max: 1000,
+            eviction: Duration::from_secs(120),
+            partitions_max: 100_000,
+            shard: (0, 1),
+        }
     }
 }
 
@@ -259,10 +266,13 @@ impl FetchSessions {
                 return NO_SESSION;
             }
         }
-        let mut id = (random % (i32::MAX as u64 - 1)) as i32 + 1;
-        while self.sessions.contains_key(&id) {
-            id = if id == i32::MAX { 1 } else { id + 1 };
+        let (shard, shards) = self.settings.shard;
+        let ids = i32::MAX / shards - 1;
+        let mut place = (random % ids as u64) as i32;
+        while self.sessions.contains_key(&((place + 1) * shards + shard)) {
+            place = (place + 1) % ids;
         }
+        let id = (place + 1) * shards + shard;
         self.sessions.insert(id, session);
         self.touch(id, now);
         id

@@ -113,7 +113,7 @@ impl<E: Env> Fetching<E> {
         let begun = if is_sessionless {
             Ok((Context::Sessionless, session.partitions))
         } else {
-            services.fetch_sessions().begin(session, services.env.clock().now())
+            services.fetch_sessions_of(session.session_id).begin(session, services.env.clock().now())
         };
         let (context, partitions) = match begun {
             Ok(begun) => begun,

@@ -10,7 +10,7 @@ fn at(seconds: u64) -> Instant {
 }
 
 fn sessions(sessions_max: usize, partitions_max: usize) -> FetchSessions {
-    FetchSessions::new(Settings { sessions_max, eviction: EVICTION, partitions_max })
+    FetchSessions::new(Settings { sessions_max, eviction: EVICTION, partitions_max, shard: (0, 1) })
 }
 
 fn asked(partition: i32, fetch_offset: i64) -> FetchPartition {
@@ -364,4 +364,18 @@ fn what_is_both_named_and_forgotten_is_forgotten() {
     let request = Request { partitions: vec![asked(1, 5)], forgotten, ..incremental(id, 1) };
     let (_, partitions) = cache.begin(request, at(0)).unwrap();
     assert_eq!(partitions.iter().map(|asked| asked.partition).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn the_ids_of_a_shard_name_it() {
+    for random in [0, 1, 7, u64::MAX, i32::MAX as u64, i32::MAX as u64 / 4 - 1] {
+        let shard = Settings { sessions_max: 10, shard: (3, 4), ..Settings::default() };
+        let mut cache = FetchSessions::new(shard);
+        for _ in 0..3 {
+            let (context, partitions) = cache.begin(full(1), at(0)).unwrap();
+            let completed = cache.complete(&context, (&partitions, &[quiet(0)]), at(0), random).unwrap();
+            assert!(completed.session_id > 0 && completed.session_id % 4 == 3, "{completed:?}");
+        }
+        assert_eq!(cache.len(), 3);
+    }
 }

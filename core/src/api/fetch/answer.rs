@@ -66,7 +66,11 @@ impl<E: Env> Fetching<E> {
         let answers: Vec<Answer> = reads.iter().map(Read::answer).collect();
         let env = &self.services.env;
         let (now, random) = (env.clock().now(), env.random_u64());
-        self.services.fetch_sessions().complete(&self.context, (&self.partitions, &answers), now, random)
+        let mut sessions = match &self.context {
+            Context::Incremental { session_id, .. } => self.services.fetch_sessions_of(*session_id),
+            Context::Full { .. } | Context::Sessionless => self.services.fetch_sessions_for_new(random),
+        };
+        sessions.complete(&self.context, (&self.partitions, &answers), now, random)
     }
 
     fn frame(
