@@ -22,6 +22,9 @@ macro_rules! switches {
 switches! {
     /// The clean-shutdown marker is removed after the logs are loaded instead of before (KAFKA-10471).
     MarkerDeleteLate = "C1", "marker-delete-late";
+    /// The loading counts as finished only when the node has been serving for a while. Harmless alone: it takes away
+    /// what hides C1, that nothing is written to a log between the start and the end of the loading.
+    ServeWhileLoading = "C1+", "serve-while-loading";
     /// The recovery point is advanced before the flush that would justify it (KAFKA-10101).
     RecoveryPointEager = "C2", "recovery-point-eager";
     /// Checkpoint files are replaced without a sync of file and directory (KAFKA-16541, KAFKA-9892).

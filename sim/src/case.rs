@@ -28,6 +28,8 @@ pub struct Case {
     pub consumers: Vec<ConsumerCase>,
     /// The clients that create and delete topics, one entry each.
     pub churners: Vec<ChurnCase>,
+    /// The seeking clients, one entry each.
+    pub seekers: Vec<SeekerCase>,
     /// What must hold.
     pub checks: Vec<&'static str>,
     /// Which acknowledgements count.
@@ -103,6 +105,26 @@ pub struct ChurnCase {
     pub record_bytes: u64,
 }
 
+/// A seeking client of one seed.
+#[derive(Clone, Debug)]
+pub struct SeekerCase {
+    /// Index of its topic.
+    pub topic: usize,
+    /// Time between two looks.
+    pub every: Duration,
+    /// Bytes a fetch may bring.
+    pub fetch_bytes: u64,
+}
+
+/// The clients of one seed.
+#[derive(Default)]
+struct Clients {
+    producers: Vec<ProducerCase>,
+    consumers: Vec<ConsumerCase>,
+    seekers: Vec<SeekerCase>,
+    churners: Vec<ChurnCase>,
+}
+
 impl Case {
     /// Makes the choices of one seed, and its plan. With a recorded plan both are repeated from it.
     pub fn draw(scenario: &Scenario, seed: u64, recorded: Option<&Plan>) -> (Self, Plan) {
@@ -146,7 +168,7 @@ impl Case {
                 config: config_values(drawing, &format!("{}.config", topic.name), &topic.config),
             })
             .collect();
-        let (producers, consumers, churners) = clients(scenario, drawing);
+        let Clients { producers, consumers, seekers, churners } = clients(scenario, drawing);
         Self {
             duration,
             brokers,
@@ -158,6 +180,7 @@ impl Case {
             producers,
             consumers,
             churners,
+            seekers,
             checks: scenario.checks.clone(),
             promise: scenario.promise,
             progress_within: drawing.value("liveness.progress_within", &scenario.liveness.progress_within),
@@ -174,14 +197,11 @@ fn config_values(drawing: &mut Drawing, title: &str, choices: &ConfigChoices) ->
         .collect()
 }
 
-fn clients(
-    scenario: &Scenario,
-    drawing: &mut Drawing,
-) -> (Vec<ProducerCase>, Vec<ConsumerCase>, Vec<ChurnCase>) {
+fn clients(scenario: &Scenario, drawing: &mut Drawing) -> Clients {
     let topic_index = |name: &str| {
         scenario.topics.iter().position(|topic| topic.name == name).expect("the parser checked the topic")
     };
-    let (mut producers, mut consumers, mut churners) = (Vec::new(), Vec::new(), Vec::new());
+    let mut clients = Clients::default();
     for (number, workload) in scenario.workloads.iter().enumerate() {
         let title = format!("workload {}", number + 1);
         match workload {
@@ -191,7 +211,7 @@ fn clients(
                     let title = format!("{title}.{}", client + 1);
                     let acks = drawing.value(&format!("{title}.acks"), &choices.acks);
                     let idempotent = drawing.value(&format!("{title}.idempotent"), &choices.idempotent);
-                    producers.push(ProducerCase {
+                    clients.producers.push(ProducerCase {
                         topic: topic_index(&choices.topic),
                         acks: if acks == "all" { -1 } else { acks.parse().expect("the parser checked acks") },
                         // Kafka's rule: an idempotent producer waits for all replicas.
@@ -208,7 +228,7 @@ fn clients(
             Workload::Consume(choices) => {
                 for client in 0..drawing.value(&format!("{title}.clients"), &choices.clients) {
                     let title = format!("{title}.{}", client + 1);
-                    consumers.push(ConsumerCase {
+                    clients.consumers.push(ConsumerCase {
                         topic: topic_index(&choices.topic),
                         fetch_bytes: drawing.value(&format!("{title}.fetch_bytes"), &choices.fetch_bytes),
                         max_wait: drawing.value(&format!("{title}.max_wait"), &choices.max_wait),
@@ -218,7 +238,7 @@ fn clients(
             Workload::Churn(choices) => {
                 for client in 0..drawing.value(&format!("{title}.clients"), &choices.clients) {
                     let title = format!("{title}.{}", client + 1);
-                    churners.push(ChurnCase {
+                    clients.churners.push(ChurnCase {
                         topic: topic_index(&choices.topic),
                         topics: drawing.value(&format!("{title}.topics"), &choices.topics).max(1),
                         every: drawing.value(&format!("{title}.every"), &choices.every),
@@ -227,7 +247,17 @@ fn clients(
                     });
                 }
             }
+            Workload::Seek(choices) => {
+                for client in 0..drawing.value(&format!("{title}.clients"), &choices.clients) {
+                    let title = format!("{title}.{}", client + 1);
+                    clients.seekers.push(SeekerCase {
+                        topic: topic_index(&choices.topic),
+                        every: drawing.value(&format!("{title}.every"), &choices.every),
+                        fetch_bytes: drawing.value(&format!("{title}.fetch_bytes"), &choices.fetch_bytes),
+                    });
+                }
+            }
         }
     }
-    (producers, consumers, churners)
+    clients
 }

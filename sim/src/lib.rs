@@ -11,6 +11,7 @@ pub mod cli;
 pub mod command;
 pub mod fault;
 pub mod model;
+pub mod museum;
 pub mod outcome;
 pub mod plan;
 pub mod progress;

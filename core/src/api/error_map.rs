@@ -10,6 +10,9 @@ use crate::replica::producers::ProducerError;
 pub fn append(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::Leadership(error) => leadership(error),
+        AppendError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
+        AppendError::NotEnoughReplicasAfterAppend => ErrorCode::NotEnoughReplicasAfterAppend,
+        AppendError::Timestamp { .. } => ErrorCode::InvalidTimestamp,
         AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
         AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
         AppendError::Offsets { .. } => ErrorCode::InvalidRecord,

@@ -104,7 +104,7 @@ pub struct ConfigChange {
 /// What becomes of overrides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigEdit {
-    /// AlterConfigs: these and no others. A null value is as if the key were not named.
+    /// AlterConfigs: these and no others. A null value is refused.
     Replace(Vec<(String, Option<String>)>),
     /// IncrementalAlterConfigs (KIP-339): one operation for each key named.
     Incremental(Vec<(String, ConfigOperation)>),
@@ -162,7 +162,7 @@ pub enum Response {
 pub struct CreatedTopic {
     /// Its name.
     pub name: String,
-    /// Its id; of a topic that is only judged, zero.
+    /// Its id; of a topic that is only judged, one that it will not have.
     pub id: TopicId,
     /// How many partitions.
     pub partitions: i32,

@@ -7,6 +7,7 @@ mod brokers;
 mod command;
 mod configs;
 mod placement;
+mod records;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -18,13 +19,11 @@ pub use command::{
     ProducerIdBlock, Registration, Rejection, Response, TopicReference,
 };
 
+pub use records::RECORDS_MAX;
+
 use crate::ids::Offset;
 use crate::metadata::records::Record;
 use crate::metadata::{Change, ImageError, MetadataImage};
-
-/// The most records that one command may cause, as in Kafka: beyond it a request is refused rather than stall the
-/// cluster. A registration is no command of a client, and not bound by it.
-pub const RECORDS_MAX: usize = 10_000;
 
 /// Kafka's block of producer ids (KIP-730).
 pub const PRODUCER_IDS_PER_BLOCK: i32 = 1000;
@@ -91,21 +90,15 @@ impl Controller {
         draw: &mut dyn FnMut() -> u64,
     ) -> Result<Decision, Rejection> {
         let mut decision = match command {
-            Command::CreateTopics { topics, .. } => self.create_topics(topics, draw),
-            Command::DeleteTopics { topics } => self.remove_topics(topics),
-            Command::CreatePartitions { topics, .. } => self.create_partitions(topics, draw),
-            Command::AlterConfigs { resources, .. } => self.alter_configs(resources),
+            Command::CreateTopics { topics, .. } => self.create_topics(topics, draw)?,
+            Command::DeleteTopics { topics } => self.remove_topics(topics)?,
+            Command::CreatePartitions { topics, .. } => self.create_partitions(topics, draw)?,
+            Command::AlterConfigs { resources, .. } => self.alter_configs(resources)?,
             Command::AllocateProducerIds { broker_id, broker_epoch } => {
                 return self.allocate_producer_ids(*broker_id, *broker_epoch);
             }
             Command::RegisterBroker(registration) => return Ok(self.register(registration, next_offset)),
         };
-        if decision.records.len() > RECORDS_MAX {
-            let count = decision.records.len();
-            return Err(Rejection::PolicyViolation(format!(
-                "the request would change {count} things at once, more than {RECORDS_MAX}: split it"
-            )));
-        }
         if let Command::CreateTopics { validate_only: true, .. }
         | Command::CreatePartitions { validate_only: true, .. }
         | Command::AlterConfigs { validate_only: true, .. } = command

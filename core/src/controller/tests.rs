@@ -126,7 +126,7 @@ fn a_topic_gets_the_defaults_an_id_and_its_partitions() {
 fn names_follow_kafkas_rules() {
     let mut scene = single();
     let long = "x".repeat(250);
-    for name in ["", ".", "..", "a b", "ä", "a/b", "__cluster_metadata", &long] {
+    for name in ["", ".", "..", "a b", "ä", "a/b", &long] {
         assert!(matches!(scene.create(topic(name)), Err(Rejection::InvalidTopicName(_))), "{name:?}");
     }
     assert!(scene.create(topic(&long[..249])).is_ok());
@@ -176,6 +176,31 @@ fn counts_that_cannot_be_are_refused() {
     let many = (0..20).map(|index| NewTopic { partitions: 1000, ..topic(&format!("t{index}")) }).collect();
     let all = scene.run(&Command::CreateTopics { topics: many, validate_only: false });
     assert!(matches!(all, Err(Rejection::PolicyViolation(_))), "together they are too many");
+}
+
+#[test]
+fn a_request_for_too_many_partitions_is_refused_before_they_are_built() {
+    let mut scene = single();
+    let many = |count: usize| {
+        (0..count).map(|index| NewTopic { partitions: 9_999, ..topic(&format!("t{index}")) }).collect()
+    };
+    for validate_only in [true, false] {
+        let command = Command::CreateTopics { topics: many(200), validate_only };
+        let mut refused = Ok(Response::TopicsCreated(Vec::new()));
+        let cost = allocation_counter::measure(|| refused = scene.run(&command));
+        assert!(matches!(refused, Err(Rejection::PolicyViolation(_))), "{refused:?}");
+        assert!(cost.bytes_max < 8 << 20, "what one topic costs, not what 200 do: {}", cost.bytes_max);
+    }
+    for index in 0..200 {
+        scene.create(NewTopic { partitions: 1, ..topic(&format!("t{index}")) }).expect("a small topic");
+    }
+    let more =
+        (0..200).map(|index| NewPartitions { name: format!("t{index}"), count: 9_999, assignments: None });
+    let command = Command::CreatePartitions { topics: more.collect(), validate_only: true };
+    let mut refused = Ok(Response::TopicsCreated(Vec::new()));
+    let cost = allocation_counter::measure(|| refused = scene.run(&command));
+    assert!(matches!(refused, Err(Rejection::PolicyViolation(_))), "{refused:?}");
+    assert!(cost.bytes_max < 8 << 20, "what one topic costs, not what 200 do: {}", cost.bytes_max);
 }
 
 #[test]

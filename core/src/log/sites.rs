@@ -102,6 +102,8 @@ sites! {
     RECOVERY_REWRITE = "log.recovery.rewrite";
     /// A torn tail is cut off.
     RECOVERY_CUT = "log.recovery.cut";
+    /// A segment whose end was cut off is synced.
+    RECOVERY_SYNC = "log.recovery.sync";
     /// A file that does not belong to the log any more is removed.
     RECOVERY_REMOVE = "log.recovery.remove";
     /// A log directory is locked.

@@ -1,6 +1,7 @@
 //! Nodes on a disk in memory, through stops, crashes and losses of power.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -14,7 +15,7 @@ use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset, ProducerId, TopicPartition};
 use crate::log::sites;
 use crate::metadata::ConfigResource;
-use crate::server::tests::Wired;
+use crate::server::tests::{Client, Wired, ping};
 
 const LIST: Site = Site::new("test.list");
 
@@ -446,8 +447,22 @@ fn a_stop_waits_for_its_signal() {
     env.node.block_on(async {
         let node = started(&env).await;
         assert!(node.port() > 0);
+        let port = node.port();
         let (signal, shutdown) = oneshot::channel::<()>();
-        drop(signal);
-        node.run(async { drop(shutdown.await) }).await.expect("a clean stop");
+        let mut running = std::pin::pin!(node.run(async { drop(shutdown.await) }));
+        tokio::select! {
+            biased;
+            _ = &mut running => panic!("the node stopped by itself"),
+            () = env.sleep(Duration::from_secs(60)) => {}
+        }
+        let mut client = Client::connect(&env, port).await;
+        client.send(ping(1)).await;
+        tokio::select! {
+            biased;
+            _ = &mut running => panic!("the node stopped by itself"),
+            answer = client.receive() => assert!(answer.is_some(), "it serves until it is told to stop"),
+        }
+        signal.send(()).expect("the node waits for it");
+        running.await.expect("a clean stop");
     });
 }

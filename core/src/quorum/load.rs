@@ -194,6 +194,7 @@ async fn open_log<E: Env>(
     }
     let recovery = Recovery::new(env.disk().clone(), path.clone(), settings.log, checkpointed, clean, now);
     let recovered = env.run("recover-metadata", recovery).await?;
+    recovered.settle().await?;
     log_dir.lower_recovery_point(TopicPartition::METADATA, recovered.log.recovery_point()).await?;
     observe_opened(env, &recovered.log, recovered.clean);
     match recovered.lost {

@@ -3,6 +3,7 @@
 
 mod acked_is_durable;
 mod epoch_cache;
+mod index_matches_log;
 mod no_duplicate;
 mod no_gap;
 mod no_panic;
@@ -21,6 +22,7 @@ pub const NAMES: &[&str] = &[
     "no_gap",
     "no_duplicate",
     "recovery_equals_scan",
+    "index_matches_log",
     "producer_fold",
     "epoch_cache",
     "topics_as_acked",
@@ -53,6 +55,7 @@ impl Checks {
                 "no_gap" => Box::<no_gap::NoGap>::default(),
                 "no_duplicate" => Box::new(no_duplicate::NoDuplicate::new(idempotent.clone())),
                 "recovery_equals_scan" => Box::new(recovery_equals_scan::RecoveryEqualsScan),
+                "index_matches_log" => Box::new(index_matches_log::IndexMatchesLog),
                 "producer_fold" => Box::<producer_fold::ProducerFold>::default(),
                 "epoch_cache" => Box::<epoch_cache::EpochCache>::default(),
                 "topics_as_acked" => Box::<topics_as_acked::TopicsAsAcked>::default(),

@@ -141,6 +141,19 @@ pub enum ClientEvent {
         /// How many losses of power there had been when it was asked for.
         era: u64,
     },
+    /// A reader asked for the record at an offset below the end, and got an answer with bytes.
+    Sought {
+        /// Which of those that seek.
+        seeker: usize,
+        /// From where.
+        slot: Slot,
+        /// Which offset.
+        asked: i64,
+        /// The first record at or behind it: offset and value.
+        found: Option<(i64, u64)>,
+        /// How many losses of power there had been when it was asked for.
+        era: u64,
+    },
     /// A reader was told that its position is out of range, and goes on elsewhere.
     Moved {
         /// Which reader.

@@ -94,6 +94,8 @@ pub enum Workload {
     Consume(ConsumeChoices),
     /// Clients that create topics, use them and delete them.
     Churn(ChurnChoices),
+    /// Clients that look up records by their offsets.
+    Seek(SeekChoices),
 }
 
 /// A workload of kind `produce`.
@@ -145,6 +147,19 @@ pub struct ChurnChoices {
     pub records: Choice<u64>,
     /// Bytes of a record's value.
     pub record_bytes: Choice<u64>,
+}
+
+/// A workload of kind `seek`.
+#[derive(Clone, Debug)]
+pub struct SeekChoices {
+    /// How many clients; each goes to any partition.
+    pub clients: Choice<u64>,
+    /// The topic.
+    pub topic: String,
+    /// Time between two looks of one client.
+    pub every: Choice<Duration>,
+    /// Bytes a fetch may bring.
+    pub fetch_bytes: Choice<u64>,
 }
 
 /// `[[fault]]`: a kind, when it strikes, and its parameters.

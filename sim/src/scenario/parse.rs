@@ -10,7 +10,7 @@ use super::error::{ScenarioError, Source};
 use super::table::{self, Dotted, Entry, Table, check_name};
 use super::{
     Budget, Choice, ChurnChoices, Cluster, ConfigChoices, ConsumeChoices, Drawable, FaultChoice, Liveness,
-    ProduceChoices, Promise, Scenario, Topic, When, Workload,
+    ProduceChoices, Promise, Scenario, SeekChoices, Topic, When, Workload,
 };
 use crate::{check, fault};
 
@@ -201,7 +201,13 @@ fn workloads(
     for mut table in top.tables("workload")? {
         let kind = table.require("kind")?;
         let kind_text = kind.text(source)?;
-        check_name(source, kind.span(), &kind_text, &["produce", "consume", "churn"], "kind of workload")?;
+        check_name(
+            source,
+            kind.span(),
+            &kind_text,
+            &["produce", "consume", "churn", "seek"],
+            "kind of workload",
+        )?;
         let topic = match table.take("topic") {
             Some(entry) => {
                 let name = entry.text(source)?;
@@ -220,6 +226,12 @@ fn workloads(
                 records: table.choice("records", "1")?,
                 record_bytes: table.choice("record_bytes", "100")?,
                 in_flight: table.choice("in_flight", "5")?,
+            }),
+            "seek" => Workload::Seek(SeekChoices {
+                topic,
+                clients: table.choice("clients", "1")?,
+                every: table.choice("every", "200ms")?,
+                fetch_bytes: table.choice("fetch_bytes", "100..16KiB")?,
             }),
             "consume" => Workload::Consume(ConsumeChoices {
                 topic,

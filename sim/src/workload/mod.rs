@@ -6,6 +6,7 @@ mod brokers;
 mod churn;
 mod consume;
 mod produce;
+mod seek;
 mod topics;
 mod value;
 
@@ -50,6 +51,12 @@ pub fn start_clients(world: &Arc<World>, case: &Arc<Case>, board: &Arc<Board>) {
         let (case, board) = (case.clone(), board.clone());
         nodes.push(world.add_node(format!("churner{}", number + 1), move |env| {
             churn::run(env, number, case.clone(), board.clone())
+        }));
+    }
+    for number in 0..case.seekers.len() {
+        let (case, board) = (case.clone(), board.clone());
+        nodes.push(world.add_node(format!("seeker{}", number + 1), move |env| {
+            seek::run(env, number, case.clone(), board.clone())
         }));
     }
     let (case, board) = (case.clone(), board.clone());

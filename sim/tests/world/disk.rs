@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jangbu_core::env::{Disk, Env, File, Lane, OpenMode};
+use jangbu_core::env::{Clock, Disk, Env, File, Lane, OpenMode};
+use jangbu_core::time::Instant;
 use sim::world::disk::{DiskError, DiskFault, Failure, Keep, Lost, Operation, PowerLoss, Strike, SyncLie};
 use sim::world::{Crash, Exit, NodeId, World};
 
@@ -144,7 +145,6 @@ fn planned_crashes_wait_side_by_side_and_none_takes_the_place_of_another() {
         for _ in 0..2 {
             world.crash_at_disk_call(again, 3, Strike::Before, Crash::Process);
         }
-        world.restart(again, Crash::Process);
         world.sleep(ms(100)).await;
         assert!(!world.is_up(again), "the first of two that come due at one call strikes");
     });
@@ -163,6 +163,7 @@ fn the_end_of_one_fault_takes_back_no_other_and_only_what_a_call_met_counts() {
         let error = fault("disk_error", DiskFault::Error(sticky));
         let full = fault("disk_full", DiskFault::Full { capacity_bytes: 4 });
         let slow = fault("slow_disk", DiskFault::Slow { call_ns: 0, sync_ns: 1_000_000_000 });
+        let stall = fault("disk_stall", DiskFault::Stall { until: Instant(u64::MAX) });
         let lie = fault("lying_sync", DiskFault::Lie(SyncLie::Never));
         let crash = DiskFault::Crash {
             site: Some("toy.sync".to_owned()),
@@ -171,14 +172,13 @@ fn the_end_of_one_fault_takes_back_no_other_and_only_what_a_call_met_counts() {
             crash: Crash::Process,
         };
         fault("crash_at_disk_call", crash);
-        for id in [error, full, lie] {
+        for id in [error, full, slow, stall, lie] {
             world.end_disk_fault(node, id);
         }
         world.sleep(ms(500)).await;
         assert_eq!((world.is_up(node), log_of(&world, node).as_str()), (false, "one,two!"));
         let met: Vec<_> = world.tally().armed.into_iter().filter(|fault| fault.met).collect();
         assert_eq!(met.iter().map(|fault| fault.kind).collect::<Vec<_>>(), ["crash_at_disk_call"]);
-        world.end_disk_fault(node, slow);
         assert_eq!(world.tally().faults.get("crash_at_disk_call"), Some(&1));
         assert_eq!(world.tally().faults.len(), 1, "those that ended before a call met them do not count");
     });
@@ -357,7 +357,13 @@ fn an_error_can_be_aimed_at_any_later_call() {
     assert!(text.starts_with("one!") && "one!two,".starts_with(&text), "{text}");
     assert_eq!(written(at_write(2, Failure::InputOutput)), "one!two,");
     let any = |calls_before| DiskError { operation: None, ..at_write(calls_before, Failure::InputOutput) };
-    assert_eq!(written(any(0)), "", "the first call creates the file or opens it");
+    assert_eq!(written(any(2)), "", "the third call creates the file");
+    let full = DiskError { failure: Failure::NoSpace, ..any(1) };
+    assert_eq!(
+        written(full),
+        "",
+        "the first call only reads: a disk that is full has nothing to say against it"
+    );
 }
 
 #[test]

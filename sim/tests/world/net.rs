@@ -1,4 +1,5 @@
 use std::io::{ErrorKind, IoSlice};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -6,10 +7,10 @@ use bytes::{Bytes, BytesMut};
 use jangbu_core::env::{Env, File, FileSlice, Listener, Net, Stream, StreamReader, StreamWriter};
 use jangbu_core::time::Instant;
 use sim::world::disk::PowerLoss;
-use sim::world::net::Hold;
+use sim::world::net::{Hold, LinkSettings};
 use sim::world::{Crash, World};
 
-use crate::toy::{APPEND, add_client, add_echo, ask, exchange, ms, open_log, pause, run};
+use crate::toy::{APPEND, LOG, add_client, add_echo, ask, exchange, ms, open_log, pause, run};
 
 /// What clients noted, with the world's time in milliseconds.
 #[derive(Clone, Default)]
@@ -252,6 +253,53 @@ fn a_file_is_read_when_its_bytes_are_delivered() {
         world.sleep(ms(100)).await;
         assert_eq!((seen.only().0.as_str(), world.violations()), ("->after!", vec![]));
         assert!(world.is_up(server));
+    });
+}
+
+#[test]
+fn what_a_machine_without_power_had_sent_arrives_as_it_was_when_it_left() {
+    run(7, |world| async move {
+        let notes = Notes::default();
+        let seen = notes.clone();
+        let server = add_client(&world, "s", |env| async move {
+            let file = open_log(&env).await.expect("a healthy disk");
+            file.write_at(APPEND, &[IoSlice::new(b"before")], 0).expect("a healthy disk");
+            let mut listener = env.net().listen("0.0.0.0:1").await.expect("the port is free");
+            let (stream, _) = listener.accept().await.expect("a healthy network");
+            let (_reader, mut writer) = stream.split();
+            pause(&env, ms(20)).await;
+            writer
+                .send_file(&FileSlice { file, position: 0, len: 6 }, false)
+                .await
+                .expect("a healthy network");
+            std::future::pending::<()>().await;
+        });
+        let client = add_client(&world, "c", move |env| {
+            let notes = notes.clone();
+            async move {
+                pause(&env, ms(20)).await;
+                let stream = env.net().connect("s:1").await.expect("a healthy network");
+                let (mut reader, _writer) = stream.split();
+                let mut buffer = BytesMut::new();
+                while buffer.len() < 6 {
+                    reader.read(&mut buffer).await.expect("a healthy network");
+                }
+                notes.add(env.world(), String::from_utf8_lossy(&buffer));
+            }
+        });
+        let slow = LinkSettings { delay_ns: 50_000_000, jitter_ns: 0, ..world.default_link() };
+        world.sleep(ms(30)).await;
+        assert_eq!(world.connections_open(), 1);
+        world.set_link(server, client, Some(slow));
+        world.sleep(ms(40)).await;
+        world.crash(server, Crash::Power(PowerLoss::EVERYTHING));
+        assert_eq!(
+            world.read_file(server, Path::new(LOG)),
+            Some(Vec::new()),
+            "the bytes are gone from the disk"
+        );
+        world.sleep(ms(200)).await;
+        assert_eq!((seen.only().0.as_str(), world.violations()), ("before", vec![]));
     });
 }
 

@@ -147,3 +147,28 @@ fn a_star_means_several_sites_and_a_site_the_core_does_not_have_is_refused() {
     refuses("mean_every = \"3s\"", "during = \"nights\"", "20:10", &["no part of a run"]);
     refuses("mean_every", "during = \"set-up\"\nmean_every", "18:1", &["alone"]);
 }
+
+#[test]
+fn what_could_never_strike_is_refused_where_it_stands() {
+    refuses("mean_every = \"3s\"", "at = \"6s\"", "20:6", &["up to 6s", "may end after 5s"]);
+    refuses(
+        "mean_every = \"3s\"",
+        "mean_every = \"3s\"\nfirst_after = \"1s..5s\"",
+        "21:15",
+        &["`first_after` is up to 5s"],
+    );
+    refuses(
+        "mean_every = \"3s\"",
+        "mean_every = \"3s\"\ntarget = \"node 2\"",
+        "21:10",
+        &["no `node 2` among 1 brokers"],
+    );
+    refuses(
+        "partitions = [1, 4]",
+        "partitions = [1, 4]\nreplication = 3",
+        "12:15",
+        &["1 brokers alone for 3 replicas"],
+    );
+    let at = SOUND.replacen("mean_every = \"3s\"", "at = \"1s..4s\"\ntarget = \"node 1\"", 1);
+    check(&at).unwrap_or_else(|error| panic!("{error}"));
+}
