@@ -178,7 +178,9 @@ fn with_server<T>(
 }
 
 pub(crate) fn configured(pairs: &[(&str, &str)]) -> Config {
-    let pairs = [&[("log.dirs", "/data")], pairs].concat();
+    let data = ("log.dirs", "/data");
+    let is_given = pairs.iter().any(|(key, _)| *key == data.0);
+    let pairs = if is_given { pairs.to_vec() } else { [&[data], pairs].concat() };
     let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     Config::parse(pairs).expect("the test's configuration is right")
 }
