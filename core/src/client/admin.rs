@@ -43,9 +43,12 @@ impl AdminError {
     /// Whether the request certainly had no effect.
     pub fn is_definite(&self) -> bool {
         match self {
-            Self::Refused { code, .. } => {
-                !matches!(code, ErrorCode::RequestTimedOut | ErrorCode::UnknownServerError)
-            }
+            // A controller of Kafka's that loses its leadership answers NOT_CONTROLLER also for what it has appended
+            // and a successor may commit.
+            Self::Refused { code, .. } => !matches!(
+                code,
+                ErrorCode::RequestTimedOut | ErrorCode::UnknownServerError | ErrorCode::NotController
+            ),
             Self::Request(error) => error.is_definite(),
             Self::Incomplete => false,
         }
