@@ -48,14 +48,19 @@ fn a_controller_that_is_silent_is_asked_after_the_others() {
             client.metadata(None).await.expect("the first is asked by its address");
             let error = client.metadata(None).await.expect_err("the controller is silent");
             assert!(!error.is_definite());
-            for _ in 0..3 {
+            for _ in 0..4 {
                 let began = tokio::time::Instant::now();
                 client.metadata(None).await.expect("another answers");
                 assert!(began.elapsed() < Duration::from_millis(100), "seed {seed}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
             // It gets another chance, not a place behind the others for ever.
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            client.metadata(None).await.expect_err("which it does not use");
+            let mut failures = 0;
+            for _ in 0..3 {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                failures += usize::from(client.metadata(None).await.is_err());
+            }
+            assert!(failures > 0, "seed {seed}");
         });
     }
 }
