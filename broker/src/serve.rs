@@ -47,11 +47,12 @@ pub fn configuration(file: Option<&Path>) -> Result<Config> {
 ///
 /// # Errors
 /// When the node does not start or cannot go on.
-pub fn serve(config: Config) -> Result<()> {
+pub fn serve(mut config: Config) -> Result<()> {
     if !config.ignored.is_empty() {
         tracing::warn!(keys = config.ignored.join(","), "these keys of Kafka's have no effect here");
     }
     raise_file_limit();
+    bound_connections(&mut config);
     let settings = Settings {
         sendfile: std::env::var_os(SENDFILE).is_none_or(|value| value != "off"),
         ..Settings::default()
@@ -119,5 +120,15 @@ fn raise_file_limit() {
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
     {
         tracing::warn!(%error, ?current, ?maximum, "cannot raise the limit of open files");
+    }
+}
+
+/// Leaves half the files that may be open to the logs: a log that cannot open one takes its directory offline.
+fn bound_connections(config: &mut Config) {
+    let Some(files_max) = getrlimit(Resource::Nofile).current else { return };
+    let bound = usize::try_from(files_max / 2).unwrap_or(usize::MAX);
+    if config.connections_max > bound {
+        tracing::info!(files_max, "max.connections is {bound}: half the files that may be open");
+        config.connections_max = bound;
     }
 }

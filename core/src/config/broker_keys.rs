@@ -247,6 +247,14 @@ pub const BROKER_KEYS: &[Key] = &[
         "The default of a topic's file.delete.delay.ms.",
     ),
     key(
+        "max.connections",
+        Kind::Int,
+        "2147483647",
+        Bounds::AtLeast(0),
+        "How many connections are served at once; more wait to be accepted. Never more than half the files that the \
+         system lets this process open, for the rest are the logs'.",
+    ),
+    key(
         "max.incremental.fetch.session.cache.slots",
         Kind::Int,
         "1000",
@@ -436,7 +444,6 @@ pub(super) const REFUSED_BROKER_KEYS: &[&str] = &[
     "broker.id",
     "client.quota.callback.class",
     "create.topic.policy.class.name",
-    "max.connections",
     "max.connections.per.ip",
     "max.connection.creation.rate",
     "message.downconversion.enable",

@@ -347,7 +347,7 @@ fn a_failed_sync_of_the_metadata_ends_the_node_and_is_not_tried_again() {
     env.node.block_on(async {
         let node = started(&env).await;
         disk.fail_next(sites::FLUSH_SYNC_ACTIVE, std::io::ErrorKind::Other);
-        assert_eq!(create(&node, NewTopic::with_defaults("t")).await, Err(Rejection::NotController));
+        assert_eq!(create(&node, NewTopic::with_defaults("t")).await, Err(Rejection::OutcomeUnknown));
         let ended = node.run(std::future::pending()).await;
         assert!(matches!(ended, Err(Fatal::MetadataDirectory(_))), "{ended:?}");
     });
