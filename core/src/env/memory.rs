@@ -5,8 +5,10 @@
 //! since. A crash of the process loses nothing; a loss of power loses any of those, as [`PowerLoss`] says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 
 use super::disk::{DirEntry, Disk, File, OpenMode, Site};
 use crate::sync::{Arc, Mutex, MutexGuard};
@@ -80,8 +82,9 @@ struct State {
     crashed: bool,
     calls: u64,
     crash_at: Option<u64>,
-    errors: Vec<(Site, ErrorKind)>,
+    errors: Vec<(Site, io::Error)>,
     struck: BTreeSet<Site>,
+    sync_polls: u32,
     inodes: Vec<Inode>,
     dirs: BTreeMap<PathBuf, Names>,
     locks: BTreeMap<PathBuf, u64>,
@@ -266,6 +269,7 @@ impl MemoryDisk {
             crash_at: None,
             errors: Vec::new(),
             struck: BTreeSet::new(),
+            sync_polls: 0,
             inodes: Vec::new(),
             dirs: BTreeMap::from([(PathBuf::from("/"), Names::default())]),
             locks: BTreeMap::new(),
@@ -285,8 +289,13 @@ impl MemoryDisk {
     }
 
     /// The next call at `site` fails, and does nothing.
-    pub fn fail_next(&self, site: Site, kind: ErrorKind) {
-        self.state().errors.push((site, kind));
+    pub fn fail_next(&self, site: Site, error: impl Into<io::Error>) {
+        self.state().errors.push((site, error.into()));
+    }
+
+    /// From now on a file's sync waits this often before it happens.
+    pub fn delay_syncs(&self, polls: u32) {
+        self.state().sync_polls = polls;
     }
 
     /// How many changes were made or begun.
@@ -346,7 +355,7 @@ impl MemoryDisk {
         }
         state.struck.insert(site);
         if let Some(index) = state.errors.iter().position(|(at, _)| *at == site) {
-            return Err(state.errors.remove(index).1.into());
+            return Err(state.errors.remove(index).1);
         }
         Ok(state)
     }
@@ -555,11 +564,45 @@ impl File for MemoryFile {
     }
 
     async fn sync(&self, site: Site) -> io::Result<()> {
-        self.disk.change(site, |state| {
-            let inode = &mut state.inodes[self.inode as usize];
+        let mut in_flight = SyncInFlight { file: self, site, is_over: false };
+        let mut polls = self.disk.state().sync_polls;
+        poll_fn(|context| match polls {
+            0 => Poll::Ready(()),
+            _ => {
+                polls -= 1;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await;
+        in_flight.finish()
+    }
+}
+
+/// A sync that has begun. It happens also when nobody waits for it any more.
+struct SyncInFlight<'a> {
+    file: &'a MemoryFile,
+    site: Site,
+    is_over: bool,
+}
+
+impl SyncInFlight<'_> {
+    fn finish(&mut self) -> io::Result<()> {
+        self.is_over = true;
+        self.file.disk.change(self.site, |state| {
+            let inode = &mut state.inodes[self.file.inode as usize];
             inode.durable = inode.visible.clone();
             inode.pending.clear();
             Ok(())
         })
+    }
+}
+
+impl Drop for SyncInFlight<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // Nobody learns of it.
+            let _ = self.finish();
+        }
     }
 }

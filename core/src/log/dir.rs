@@ -33,6 +33,10 @@ pub enum OpenError {
     /// `meta.properties` is there but cannot be understood. Nothing is touched: it may be another program's.
     #[error("{} is damaged or of a later version", .0.display())]
     MetaProperties(PathBuf),
+    /// The path is relative: whose working directory it lies in is not known here, so its name could not be made
+    /// durable.
+    #[error("{} is a relative path: name the log directory from the root on", .0.display())]
+    Relative(PathBuf),
     /// A disk call failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -109,6 +113,9 @@ impl<D: Disk> LogDir<D> {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(disk: D, path: PathBuf, switches: Switches) -> Result<Opened<D>, OpenError> {
+        if !path.has_root() {
+            return Err(OpenError::Relative(path));
+        }
         create_with_parents(&disk, &path).await?;
         sync_name(&disk, &path).await?;
         let lock = match disk.lock(sites::DIR_LOCK, &path) {

@@ -247,10 +247,11 @@ async fn run_parts<E: Env>(
     let follow = follow(applier, publications, Arc::clone(&metadata));
     let mut workers = vec![Worker::start(&env, Lane::Data, "applier", follow)];
     workers.push(Worker::start(&env, Lane::Data, "parked", Arc::clone(&parts.parked).run(env.clone())));
+    let mut flushers = Vec::with_capacity(2 * parts.directories.len());
     for (_, working) in &parts.directories {
-        workers.push(Worker::start(&env, Lane::Data, "flusher", Arc::clone(&working.flusher).run()));
+        flushers.push(Worker::start(&env, Lane::Data, "flusher", Arc::clone(&working.flusher).run()));
         let background = Arc::clone(&working.flusher).run_background();
-        workers.push(Worker::start(&env, Lane::Data, "background", background));
+        flushers.push(Worker::start(&env, Lane::Data, "background", background));
     }
     let broker_epoch = match register(&quorum, parts.registration(port)).await {
         Ok(epoch) => epoch,
@@ -271,7 +272,17 @@ async fn run_parts<E: Env>(
     );
     let server = Server::serve(Arc::new(services), server::Settings::of(&parts.config), listener);
     let directories = parts.directories.into_iter().map(|(_, working)| working).collect();
-    Ok(Node { server, quorum, directories, metadata, broker_epoch, workers, quorum_worker, quorum_ended })
+    Ok(Node {
+        server,
+        quorum,
+        directories,
+        metadata,
+        broker_epoch,
+        workers,
+        flushers,
+        quorum_worker,
+        quorum_ended,
+    })
 }
 
 /// Follows the metadata on the data lane, and lets the answers go that wait for it.

@@ -60,11 +60,14 @@ impl<E: Env> Partition<E> {
     pub async fn flush(&self, env: &E, scope: FlushScope) {
         env.checkpoint().await;
         let Some(begun) = self.begin_flush(scope) else { return };
-        let under_way = UnderWay(self);
+        let mut under_way = UnderWay { partition: self, has_ended: false };
         let outcome = begun.flush.sync().await;
         env.checkpoint().await;
+        under_way.has_ended = true;
         self.end_flush(env, begun, outcome);
-        drop(under_way);
+        if self.flush_is_over() {
+            self.directory().want_flush(self.id());
+        }
     }
 
     /// The flush that is due and that no append asked for: records wait for longer than `flush.ms`, or sealed
@@ -78,7 +81,7 @@ impl<E: Env> Partition<E> {
 
     /// Whether another flush was asked for meanwhile.
     fn flush_is_over(&self) -> bool {
-        let mut core = self.enter_even_after_panic();
+        let mut core = self.enter_unchecked();
         core.flush.under_way = false;
         let again = core.flush.wanted_again.take();
         core.flush.wanted = core.flush.wanted.max(again);
@@ -127,13 +130,17 @@ struct Begun<D: Disk> {
     appended_bytes: u64,
 }
 
-/// A flush that is under way, until it ends or is dropped.
-struct UnderWay<'a, E: Env>(&'a Partition<E>);
+/// A flush that is under way, until it ends or is dropped. A dropped one counts as under way for ever: its syncs go on
+/// unseen, and another flush of the same files could succeed although these failed.
+struct UnderWay<'a, E: Env> {
+    partition: &'a Partition<E>,
+    has_ended: bool,
+}
 
 impl<E: Env> Drop for UnderWay<'_, E> {
     fn drop(&mut self) {
-        if self.0.flush_is_over() {
-            self.0.directory().want_flush(self.0.id());
+        if !self.has_ended {
+            self.partition.directory().abandon_sync();
         }
     }
 }

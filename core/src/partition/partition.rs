@@ -3,8 +3,6 @@
 //! No method waits while it holds the lock, and everything that is visible without it is published whole at the end
 //! of each critical section, inside of which the facts are told too.
 
-use std::sync::PoisonError;
-
 use crate::env::{Disk, Env};
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
@@ -154,9 +152,9 @@ impl<E: Env> Partition<E> {
         self.enter().ok().filter(|core| !matches!(core.role, Role::Offline | Role::Gone))
     }
 
-    /// Enters the critical section from a destructor, where a second panic would end the process without a word.
-    pub(super) fn enter_even_after_panic(&self) -> MutexGuard<'_, Core<E::Disk>> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Enters the critical section, whatever became of the directory.
+    pub(super) fn enter_unchecked(&self) -> MutexGuard<'_, Core<E::Disk>> {
+        locked(&self.core)
     }
 
     /// Enters the critical section, unless the directory has failed.

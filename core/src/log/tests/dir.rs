@@ -53,6 +53,17 @@ fn a_directory_that_is_not_understood_is_not_touched() {
     assert_eq!(disk.bytes("/srv/data/meta.properties").expect("there"), b"version=9\n");
 }
 
+/// Its parent would be the working directory, which nobody would sync: the name of everything could be lost.
+#[test]
+fn a_relative_directory_is_refused_before_anything_is_created() {
+    for path in ["data", "a/b", "./data", ""] {
+        let disk = MemoryDisk::new(0);
+        let refused = now(LogDir::open(disk.clone(), path.into(), Default::default()));
+        assert!(matches!(refused, Err(OpenError::Relative(_))), "{path}");
+        assert_eq!(disk.calls(), 0);
+    }
+}
+
 #[test]
 fn a_damaged_checkpoint_counts_as_none() {
     let disk = MemoryDisk::new(0);

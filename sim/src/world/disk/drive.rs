@@ -289,7 +289,11 @@ impl SimDisk {
         }
         let wait_ns = self.sync_time_ns();
         let halfway = matches!(admitted.strike, Some((Strike::Halfway, _)));
+        let due = self.world.now() + Duration::from_nanos(wait_ns);
+        let mut in_flight =
+            SyncInFlight { disk: self, synced: &synced, due, admitted: &admitted, is_over: false };
         self.world.sleep(Duration::from_nanos(if halfway { wait_ns / 2 } else { wait_ns })).await;
+        in_flight.is_over = true;
         if self.incarnation.is_over() {
             return Err(crashed());
         }
@@ -318,10 +322,7 @@ impl SimDisk {
     fn finish_sync(&self, synced: &Synced, error: bool) -> io::Result<()> {
         let mut state = lock(&self.node.drive.state);
         if error {
-            // The pages count as clean from now on; the next sync succeeds and does not write them.
-            if let Synced::File(inode, mark) = synced {
-                inode.lose_pages(*mark);
-            }
+            synced.lose_pages();
             return Err(input_output_error());
         }
         match state.lie {
@@ -334,6 +335,45 @@ impl SimDisk {
         }
         lock(&self.world.tally).syncs += 1;
         Ok(())
+    }
+}
+
+/// A sync that has begun. The disk finishes it also when nobody waits for it any more.
+struct SyncInFlight<'a> {
+    disk: &'a SimDisk,
+    synced: &'a Synced,
+    due: Instant,
+    admitted: &'a Admitted,
+    is_over: bool,
+}
+
+impl Drop for SyncInFlight<'_> {
+    fn drop(&mut self) {
+        if self.is_over || self.disk.incarnation.is_over() {
+            return;
+        }
+        let mut state = lock(&self.disk.node.drive.state);
+        if let Some((_, crash)) = &self.admitted.strike {
+            // Its crash is not forgotten: it comes with the next call.
+            let (strike, crash) = (Strike::Before, *crash);
+            state.planned.get_or_insert(Planned { site: None, calls_before: 0, strike, crash });
+        }
+        let delay_ns = match (self.admitted.error, state.lie) {
+            (true, _) => return self.synced.lose_pages(),
+            (false, None) => 0,
+            (false, Some(SyncLie::Never)) => return,
+            (false, Some(SyncLie::Later { delay_ns })) => delay_ns,
+        };
+        state.promised.push((Instant(self.due.0 + delay_ns), self.synced.clone()));
+    }
+}
+
+impl Synced {
+    /// The sync failed: the pages count as clean from now on; the next sync succeeds and does not write them.
+    fn lose_pages(&self) {
+        if let Self::File(inode, mark) = self {
+            inode.lose_pages(*mark);
+        }
     }
 }
 
