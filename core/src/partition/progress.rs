@@ -35,6 +35,8 @@ pub struct Snapshot<D: Disk> {
     pub changes: u64,
     /// Whether records count only once they are flushed (`flush.messages=1`).
     pub flush_first: bool,
+    /// `max.message.bytes`.
+    pub message_bytes_max: usize,
     /// The first offset that can be read.
     pub log_start: Offset,
     /// One past the last committed record: consumers read below it.
@@ -96,6 +98,11 @@ impl<D: Disk> Progress<D> {
     /// This moment.
     pub fn snapshot(&self) -> Snapshot<D> {
         locked(&self.snapshot).clone()
+    }
+
+    /// `max.message.bytes` at this moment.
+    pub fn message_bytes_max(&self) -> usize {
+        self.look(|snapshot| snapshot.message_bytes_max)
     }
 
     /// Looks at this moment without taking it along.
