@@ -1,5 +1,6 @@
 //! A log directory: whose it is, what it promises, and whether it can still be trusted.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ const LOG_STARTS: &str = "log-start-offset-checkpoint";
 const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 const METADATA_LOG: &str = "__cluster_metadata-0";
 const DELETED: &str = "-delete";
+const STRAY: &str = "-stray";
 
 /// Why a log directory was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +85,12 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
+    /// The partitions of which they say anything, in order.
+    pub fn partitions(&self) -> BTreeSet<TopicPartition> {
+        let offsets = [&self.recovery_points, &self.log_starts, &self.high_watermarks];
+        offsets.into_iter().flat_map(|offsets| offsets.keys().copied()).collect()
+    }
+
     /// What they say of one partition.
     pub fn of(&self, partition: TopicPartition) -> Checkpointed {
         let at = |offsets: &Offsets| offsets.get(&partition).copied().unwrap_or(Offset::ZERO);
@@ -102,6 +110,9 @@ fn removes_marker_before_loading(switches: Switches) -> bool {
 
 /// C4: one failed call takes the directory offline. (C5 plants a failure of the index that was survived.)
 fn goes_offline(switches: Switches, error: &DiskError) -> bool {
+    if error.changed_nothing() {
+        return false;
+    }
     let is_index = [sites::INDEX_OPEN, sites::INDEX_CREATE, sites::INDEX_WRITE].contains(&error.site);
     let survives_index = is_index && switches.off(Switch::LogEndAfterIndex);
     !(survives_index || switches.off(Switch::IgnoreIoError))
@@ -316,13 +327,33 @@ impl<D: Disk> LogDir<D> {
         Ok(self.removal(deleted))
     }
 
+    /// Takes the directory of a partition that the metadata does not know out of service, as Kafka does (KAFKA-14616,
+    /// KIP-858). It is never removed: perhaps the metadata is an old copy, and not the log. Returns where it is now.
+    ///
+    /// # Errors
+    /// When a disk call fails.
+    pub fn set_stray_log_aside(&self, partition: TopicPartition) -> Result<PathBuf, DiskError> {
+        let path = self.partition_path(partition);
+        let taken = self.disk.list(sites::DIR_LIST, &self.path).on(sites::DIR_LIST, &self.path)?;
+        let mut name = format!("{partition}{STRAY}");
+        let mut number = 1;
+        while taken.iter().any(|entry| entry.name == name) {
+            number += 1;
+            name = format!("{partition}.{number}{STRAY}");
+        }
+        let stray = self.path.join(name);
+        self.disk.rename(sites::DIR_STRAY_RENAME, &path, &stray).on(sites::DIR_STRAY_RENAME, &path)?;
+        Ok(stray)
+    }
+
     /// Removes a directory of [`Opened::deleted`].
     pub fn removal(&self, path: PathBuf) -> Removal<D> {
         Removal { disk: self.disk.clone(), path, names: None }
     }
 
     /// Notes that a disk call in this directory failed. The directory is offline from then on: no call is tried
-    /// again, no log in it takes writes. Returns whether it is offline.
+    /// again, no log in it takes writes. Unless there was no free descriptor, which says nothing of the disk. Returns
+    /// whether it is offline.
     pub fn fail(&self, error: &DiskError) -> bool {
         if goes_offline(self.switches, error) {
             if !self.offline.swap(true, Ordering::SeqCst) {

@@ -20,7 +20,7 @@ use crate::log::recovery::Checkpointed;
 use crate::metadata::records::{
     BrokerEndpoint, BrokerFeature, METADATA_VERSION, METADATA_VERSION_FEATURE, METADATA_VERSION_MIN,
 };
-use crate::partition::{Applier, Directory, Flusher, FlusherSettings, Found, Parked, Table};
+use crate::partition::{Applier, Directory, Flusher, FlusherSettings, Found, LoadedMetadata, Parked, Table};
 use crate::quorum::{self, LoadError, Loaded, Publication, Quorum, QuorumError};
 use crate::server::{self, Server};
 use crate::sync::Arc;
@@ -128,16 +128,17 @@ pub(super) async fn start<E: Env>(env: E, config: Arc<Config>) -> Result<Node<E>
     if !config.is_sole_voter {
         return Err(StartError::NotSoleVoter);
     }
-    let loaded = load_metadata(&env, &config, &opened).await?;
+    let mut loaded = load_metadata(&env, &config, &opened).await?;
     if loaded.quorum.image().offset == Offset::UNKNOWN && opened.hold_partitions() {
         // Every log would be taken for that of a deleted topic.
         return Err(StartError::MetadataMissing);
     }
     let (parts, found) = assemble(&env, &config, opened);
     let mut applier = parts.applier();
-    let image = loaded.quorum.image();
+    let removed_topics = std::mem::take(&mut loaded.removed_topics);
+    let metadata = LoadedMetadata { image: loaded.quorum.image(), removed_topics };
     for ((_, working), found) in parts.directories.iter().zip(found) {
-        applier.load(&image, &working.directory, found).await;
+        applier.load(&metadata, &working.directory, found).await;
         working.directory.log_dir().finish_loading().await?;
     }
     let address = config.listener.bind_address();
@@ -235,7 +236,7 @@ async fn run_parts<E: Env>(
     loaded: Loaded<E>,
     (listener, port): (<E::Net as Net>::Listener, u16),
 ) -> Result<Node<E>, StartError> {
-    let Loaded { quorum, driver, publications } = loaded;
+    let Loaded { quorum, driver, publications, removed_topics: _ } = loaded;
     let env = parts.env.clone();
     let (end, mut quorum_ended) = oneshot::channel();
     let quorum_worker = Worker::start(&env, Lane::Control, "quorum", async move {

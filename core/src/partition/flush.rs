@@ -7,6 +7,9 @@ use crate::time::Instant;
 
 use super::partition::{Core, Partition};
 
+/// Sealed segments that may wait for the next round of the background: each keeps a file open.
+const UNSYNCED_SEGMENTS_MAX: usize = 16;
+
 /// What a partition knows of its flushes.
 #[derive(Debug, Default)]
 pub(super) struct FlushState {
@@ -25,9 +28,13 @@ pub(super) struct FlushState {
 impl<D: Disk> Core<D> {
     /// Whether the partition must enter the flusher's queue at once, because its topic asks for it. What waits only
     /// so that the recovery point can pass it, a sealed segment or a name, is flushed from time to time: many
-    /// segments share a round then, and one that retention takes meanwhile costs no sync at all.
+    /// segments share a round then, and one that retention takes meanwhile costs no sync at all. But no more than so
+    /// many wait.
     pub(super) fn wants_flush(&mut self) -> bool {
-        self.asked_by_topic() && self.ask_for_flush(FlushScope::Everything)
+        if self.asked_by_topic() {
+            return self.ask_for_flush(FlushScope::Everything);
+        }
+        self.log.unsynced_segments() >= UNSYNCED_SEGMENTS_MAX && self.ask_for_flush(FlushScope::Sealed)
     }
 
     /// Notes that a flush is wanted; whether the partition must enter the flusher's queue for it.

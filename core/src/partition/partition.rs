@@ -11,6 +11,7 @@ use crate::log::{DiskError, Log, LogError};
 use crate::sync::{Arc, Mutex, MutexGuard};
 
 use super::directory::{Directory, StorageError};
+use super::leadership::ElectionError;
 use super::locked;
 use super::progress::{Progress, Role, Snapshot};
 use super::settings::Settings;
@@ -83,12 +84,15 @@ impl<E: Env> Partition<E> {
     /// committed, or all that is flushed where records count only then.
     ///
     /// # Errors
-    /// `StorageError` when the directory is offline.
-    pub fn become_leader(&self, env: &E, epoch: LeaderEpoch) -> Result<(), StorageError> {
+    /// See [`ElectionError`]. The partition's role is what it was.
+    pub fn become_leader(&self, env: &E, epoch: LeaderEpoch) -> Result<(), ElectionError> {
         let mut core = self.enter()?;
         let is_old = matches!(core.role, Role::Leader(current) if current >= epoch);
         if is_old || core.role == Role::Gone {
             return Ok(());
+        }
+        if let Some(latest) = core.log.latest_epoch().filter(|latest| latest.epoch > epoch) {
+            return Err(ElectionError::EpochWentBack { offered: epoch, latest: latest.epoch });
         }
         // The start is recorded even when nothing is ever written in the epoch (KAFKA-7415).
         core.log.begin_epoch(epoch);
@@ -192,6 +196,7 @@ impl<E: Env> Partition<E> {
         match error {
             LogError::Disk(error) => self.fail(env, core, &error),
             LogError::Read(error) => self.unreadable(&error),
+            LogError::Failed => StorageError { cause: format!("{}: {error}", self.id) },
         }
     }
 
@@ -259,6 +264,7 @@ impl<D: Disk> Core<D> {
             role: self.role,
             changes: self.changes,
             flush_first: self.settings.flush_first(),
+            message_bytes_max: self.settings.message_bytes_max,
             log_start: self.log.log_start(),
             high_watermark: self.high_watermark,
             log_end: self.log.log_end(),

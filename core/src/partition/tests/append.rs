@@ -119,3 +119,16 @@ fn facts_tell_what_is_on_disk_and_what_became_visible() {
     let fetched = Fact::Fetched { partition: scene.partition.id(), from: Offset(0), bound: Offset(1) };
     assert_eq!(scene.env.take_facts(), [fetched]);
 }
+
+#[test]
+fn a_leader_epoch_that_went_back_is_refused_and_the_epochs_of_the_log_stay() {
+    let scene = leader(page_cache());
+    scene.append(&batch(3)).unwrap();
+    scene.partition.resign(&scene.env);
+    let (offered, latest) = (LeaderEpoch(2), EPOCH);
+    let refused = scene.partition.become_leader(&scene.env, offered);
+    assert_eq!(refused, Err(ElectionError::EpochWentBack { offered, latest }));
+    assert_eq!(scene.append(&batch(1)).unwrap_err(), LeadershipError::NotLeader.into());
+    scene.partition.become_leader(&scene.env, LeaderEpoch(4)).unwrap();
+    assert_eq!(scene.append(&batch(1)).unwrap().base_offset, Offset(3));
+}
