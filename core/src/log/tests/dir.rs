@@ -101,3 +101,15 @@ fn one_failure_takes_the_directory_offline() {
     assert!(!dir.is_offline());
     assert!(dir.fail(&error) && dir.is_offline());
 }
+
+#[test]
+fn a_missing_descriptor_fails_the_call_and_not_the_directory() {
+    let disk = MemoryDisk::new(0);
+    let dir = open(&disk).dir;
+    for errno in [23, 24] {
+        disk.fail_next(sites::CHECKPOINT_CREATE, std::io::Error::from_raw_os_error(errno));
+        let error = now(dir.write_log_starts(&Offsets::new())).expect_err("it was told to fail");
+        assert!(!dir.fail(&error) && !dir.is_offline());
+        now(dir.write_log_starts(&Offsets::new())).expect("the disk works");
+    }
+}
