@@ -4,11 +4,11 @@
 //! Every file keeps its durable bytes and the writes since; every directory its durable names and the changes
 //! since. A crash of the process loses nothing; a loss of power loses any of those, as [`PowerLoss`] says.
 
+mod sync;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
-use std::task::Poll;
 
 use super::disk::{DirEntry, Disk, File, OpenMode, Site};
 use crate::sync::{Arc, Mutex, MutexGuard};
@@ -564,45 +564,6 @@ impl File for MemoryFile {
     }
 
     async fn sync(&self, site: Site) -> io::Result<()> {
-        let mut in_flight = SyncInFlight { file: self, site, is_over: false };
-        let mut polls = self.disk.state().sync_polls;
-        poll_fn(|context| match polls {
-            0 => Poll::Ready(()),
-            _ => {
-                polls -= 1;
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-        })
-        .await;
-        in_flight.finish()
-    }
-}
-
-/// A sync that has begun. It happens also when nobody waits for it any more.
-struct SyncInFlight<'a> {
-    file: &'a MemoryFile,
-    site: Site,
-    is_over: bool,
-}
-
-impl SyncInFlight<'_> {
-    fn finish(&mut self) -> io::Result<()> {
-        self.is_over = true;
-        self.file.disk.change(self.site, |state| {
-            let inode = &mut state.inodes[self.file.inode as usize];
-            inode.durable = inode.visible.clone();
-            inode.pending.clear();
-            Ok(())
-        })
-    }
-}
-
-impl Drop for SyncInFlight<'_> {
-    fn drop(&mut self) {
-        if !self.is_over {
-            // Nobody learns of it.
-            let _ = self.finish();
-        }
+        sync::sync(self, site).await
     }
 }

@@ -355,6 +355,9 @@ impl<D: Disk> LogDir<D> {
     /// again, no log in it takes writes. Unless there was no free descriptor, which says nothing of the disk. Returns
     /// whether it is offline.
     pub fn fail(&self, error: &DiskError) -> bool {
+        if error.changed_nothing() {
+            tracing::warn!(directory = %self.path.display(), %error, "raise the limit of open files");
+        }
         if goes_offline(self.switches, error) {
             if !self.offline.swap(true, Ordering::SeqCst) {
                 tracing::error!(directory = %self.path.display(), %error, "the log directory goes offline");
@@ -391,11 +394,12 @@ async fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskE
 
 /// Makes the directory's own name durable, and those of its ancestors: whatever is promised for a file in it hangs on
 /// them, and a process that created them may have been stopped before it came to this. An ancestor that this user
-/// may not open was not made by it.
+/// may not open was not made by it, and one on a file system that syncs no directories cannot be made any more durable.
 async fn sync_name<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
     for parent in path.ancestors().skip(1).filter(|parent| *parent != Path::new("")) {
         match disk.sync_dir(sites::DIR_SYNC, parent).await {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => break,
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {}
             synced => synced.on(sites::DIR_SYNC, parent)?,
         }
     }

@@ -14,6 +14,8 @@ use crate::record::batch::{Batch, CRC_START, crc32c};
 use crate::time::Timestamp;
 
 mod dir;
+mod failures;
+mod gaps;
 mod golden;
 mod model;
 #[cfg(feature = "museum")]
@@ -191,50 +193,6 @@ fn a_follower_keeps_offsets_and_may_leave_a_gap_but_never_overlap() {
     assert!(matches!(log.append_as_follower(&batch, NOW), Err(AppendError::NotAtEnd { .. })));
     let slice = log.view().read(Offset(5), Offset(10), 1000, true).expect("inside");
     assert_eq!(slice.first_offset, Offset(9));
-}
-
-/// Recovery takes a gap between two segments for a segment that was lost, and removes everything behind it.
-#[test]
-fn a_gap_at_a_roll_is_inside_the_new_segment_and_no_recovery_stumbles_over_it() {
-    for clean in [true, false] {
-        let disk = MemoryDisk::new(0);
-        let mut log = create(&disk, small());
-        append_many(&mut log, 10);
-        log.append_as_follower(&at(ONE, Offset(50), EPOCH), NOW).expect("it follows");
-        assert_eq!(log.segments.last().map(|segment| segment.base_offset), Some(Offset(10)));
-        log.close().expect("the disk works");
-        flush(&mut log);
-        let checkpointed = Checkpointed { recovery_point: Offset(51), ..Checkpointed::default() };
-        let recovered = recover(&disk.restart_process(), small(), checkpointed, clean).expect("works");
-        assert_eq!((recovered.lost, recovered.cut_bytes), (None, 0));
-        assert_eq!(recovered.log.log_end(), Offset(51));
-        assert_eq!(read_all(&recovered.log.view(), Offset::ZERO, 1000).len(), 11);
-    }
-}
-
-#[test]
-fn a_cut_behind_a_gap_ends_the_log_with_the_batch_before_it() {
-    for target in [20, 50, 51] {
-        let disk = MemoryDisk::new(0);
-        let mut log = create(&disk, small());
-        append_many(&mut log, 5);
-        let batch = at(Sent { count: 2, ..ONE }, Offset(50), EPOCH);
-        log.append_as_follower(&batch, NOW).expect("it follows");
-        assert_eq!(log.truncate_to(Offset(target), NOW).expect("works").log_end, Offset(5), "{target}");
-        append(&mut log, ONE);
-        let disk = disk.restart_process();
-        let recovered = recover(&disk, small(), Checkpointed::default(), false).expect("works");
-        assert_eq!(recovered.log.log_end(), Offset(6), "{target}");
-    }
-}
-
-#[test]
-fn a_gap_that_no_segment_can_span_is_refused() {
-    let disk = MemoryDisk::new(0);
-    let mut log = create(&disk, small());
-    append_many(&mut log, 2);
-    let beyond = at(ONE, Offset(3 + i64::from(i32::MAX)), EPOCH);
-    assert!(matches!(log.append_as_follower(&beyond, NOW), Err(AppendError::Offsets { .. })));
 }
 
 #[test]
@@ -477,150 +435,6 @@ fn the_start_moves_at_once_and_files_go_with_retention() {
     assert_eq!(log.segment_count(), 3);
     assert_eq!(log.delete_old_segments(NOW, Offset(25)).expect("works").segments_removed, 1);
     assert_eq!(log.log_start(), Offset(15));
-}
-
-#[test]
-fn after_a_failed_write_nothing_is_written() {
-    let disk = MemoryDisk::new(0);
-    let mut log = create(&disk, small());
-    append(&mut log, ONE);
-    disk.fail_next(sites::APPEND_WRITE, ErrorKind::StorageFull);
-    let failed = log.append(&ONE.batch(), EPOCH, NOW);
-    assert!(matches!(failed, Err(AppendError::Disk(error)) if error.site == sites::APPEND_WRITE));
-    assert!(matches!(log.append(&ONE.batch(), EPOCH, NOW), Err(AppendError::Offline)));
-    assert_eq!(log.log_end(), Offset(1));
-    assert_eq!(read_all(&log.view(), Offset::ZERO, 1000).len(), 1);
-}
-
-#[test]
-fn an_index_that_cannot_be_written_gives_no_offset_away_twice() {
-    // KAFKA-7866.
-    let disk = MemoryDisk::new(0);
-    let settings = Settings { segment_bytes: 1 << 20, index_interval_bytes: 0, ..small() };
-    let mut log = create(&disk, settings);
-    append_many(&mut log, 256);
-    disk.fail_next(sites::INDEX_WRITE, ErrorKind::StorageFull);
-    assert!(matches!(log.append(&ONE.batch(), EPOCH, NOW), Err(AppendError::Disk(_))));
-    assert_eq!(log.log_end(), Offset(257), "the batch is in the log, whatever became of the index");
-    assert!(log.has_failed());
-}
-
-fn open_files(log: &Log<MemoryDisk>) -> usize {
-    log.segments.iter().filter(|segment| segment.open_file().is_some()).count()
-}
-
-/// A client that reads through a log of small segments would use up the descriptors of the process.
-#[test]
-fn reading_a_long_log_leaves_no_file_open_but_the_active_one() {
-    let disk = MemoryDisk::new(0);
-    let mut log = create(&disk, small());
-    append_many(&mut log, 35);
-    flush(&mut log);
-    read_all(&log.view(), Offset::ZERO, 1000);
-    log.view().offset_for_timestamp(Timestamp(5)).expect("the disk works");
-    assert_eq!(open_files(&log), 1);
-}
-
-/// A failed write-back is told to who had the file open: opened again for the sync, it may count as synced.
-#[test]
-fn a_sealed_segment_stays_open_until_it_is_synced() {
-    let disk = MemoryDisk::new(0);
-    let mut log = create(&disk, small());
-    append_many(&mut log, 35);
-    assert_eq!((open_files(&log), log.unsynced_segments()), (4, 3));
-    let flush = log.begin_flush(FlushScope::Sealed);
-    now(flush.sync()).expect("the disk works");
-    assert_eq!(open_files(&log), 4);
-    log.end_flush(flush);
-    assert_eq!((open_files(&log), log.unsynced_segments()), (1, 0));
-}
-
-fn out_of_files() -> std::io::Error {
-    std::io::Error::from_raw_os_error(24)
-}
-
-#[test]
-fn a_roll_without_a_free_descriptor_fails_its_append_alone_and_is_made_up_for() {
-    for site in [sites::INDEX_CREATE, sites::SNAPSHOT_CREATE, sites::SEGMENT_CREATE] {
-        let disk = MemoryDisk::new(0);
-        let mut log = create(&disk, small());
-        append_many(&mut log, 9);
-        disk.fail_next(site, out_of_files());
-        let large = Sent { payload_len: 239, ..ONE }.batch();
-        assert!(matches!(log.append(&large, EPOCH, NOW), Err(AppendError::Disk(_))), "{site}");
-        assert!(!log.has_failed());
-        // One that would have had room in the old segment, which is perhaps sealed.
-        append(&mut log, ONE);
-        append_many(&mut log, 12);
-        flush(&mut log);
-        assert_eq!(read_all(&log.view(), Offset::ZERO, 1000).len(), 22, "{site}");
-        let checkpointed = Checkpointed { recovery_point: log.recovery_point(), ..Checkpointed::default() };
-        let recovered =
-            recover(&disk.restart_process(), small(), checkpointed, false).expect("the disk works");
-        assert_eq!((recovered.log.log_end(), recovered.cut_bytes), (Offset(22), 0), "{site}");
-        assert_eq!(read_all(&recovered.log.view(), Offset::ZERO, 1000).len(), 22, "{site}");
-    }
-}
-
-#[test]
-fn index_entries_that_find_no_free_descriptor_wait_for_the_next_time() {
-    let disk = MemoryDisk::new(0);
-    let settings = Settings { segment_bytes: 1 << 20, index_interval_bytes: 0, ..small() };
-    let mut log = create(&disk, settings);
-    append_many(&mut log, 256);
-    disk.fail_next(sites::INDEX_OPEN, out_of_files());
-    append_many(&mut log, 10);
-    log.close().expect("the disk works");
-    assert_eq!(disk.bytes(path().join("00000000000000000000.index")).expect("there").len(), 265 * 8);
-}
-
-#[test]
-fn a_segment_is_rolled_when_an_index_has_no_room() {
-    let disk = MemoryDisk::new(0);
-    let settings =
-        Settings { segment_bytes: 1 << 20, index_interval_bytes: 0, index_bytes_max: 80, ..small() };
-    let mut log = create(&disk, settings);
-    for timestamp in 0..50 {
-        append(&mut log, Sent { timestamp, ..ONE });
-    }
-    log.close().expect("the disk works");
-    for entry in disk.list(sites::RECOVERY_LIST, &path()).expect("there") {
-        assert!(!entry.name.ends_with("index") || entry.len <= 80, "{entry:?}");
-    }
-    assert_eq!(read_all(&log.view(), Offset::ZERO, 1000).len(), 50);
-}
-
-#[test]
-fn a_log_that_has_failed_is_not_closed_cleanly() {
-    let disk = MemoryDisk::new(0);
-    let mut log = create(&disk, small());
-    disk.fail_next(sites::APPEND_WRITE, ErrorKind::Other);
-    log.append(&ONE.batch(), EPOCH, NOW).expect_err("it was told to fail");
-    assert!(matches!(log.close(), Err(LogError::Failed)));
-}
-
-#[test]
-fn a_cut_that_could_not_read_what_is_left_keeps_the_log_from_being_closed_cleanly() {
-    let disk = MemoryDisk::new(0);
-    let mut log = create(&disk, small());
-    append_many(&mut log, 5);
-    let name = path().join("00000000000000000000.log");
-    let mut bytes = disk.bytes(&name).expect("there");
-    bytes[216] = 9;
-    let damaged = disk.open(sites::SEGMENT_OPEN, &name, crate::env::OpenMode::Write).expect("there");
-    damaged.write_at(sites::APPEND_WRITE, &[std::io::IoSlice::new(&bytes)], 0).expect("the disk works");
-    assert!(matches!(log.truncate_to(Offset(4), NOW), Err(LogError::Read(_))));
-    assert!(matches!(log.close(), Err(LogError::Failed)));
-}
-
-#[test]
-fn a_disk_without_space_to_reserve_still_takes_what_fits() {
-    let disk = MemoryDisk::new(0);
-    let mut log = create(&disk, Settings { preallocate: true, ..small() });
-    disk.fail_next(sites::APPEND_ALLOCATE, ErrorKind::StorageFull);
-    append_many(&mut log, 25);
-    assert!(!log.has_failed());
-    assert_eq!(read_all(&log.view(), Offset::ZERO, 1000).len(), 25);
 }
 
 #[test]

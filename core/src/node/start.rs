@@ -37,6 +37,9 @@ pub enum StartError {
     /// No directory is configured.
     #[error("log.dirs names no directory")]
     NoDirectory,
+    /// None of the directories for partitions works; the log says why, of each.
+    #[error("no directory of log.dirs could be opened: look after the disks, then start again")]
+    NoWorkingDirectory,
     /// A directory of another node.
     #[error("{} belongs to node {theirs}, not to {ours}: set node.id={theirs} or another log.dirs", .path.display())]
     OtherNode {

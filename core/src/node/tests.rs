@@ -229,6 +229,14 @@ fn deleted_topics_leave_no_files_behind_even_when_the_deletion_was_cut_short() {
 }
 
 #[test]
+fn a_node_without_any_directory_for_partitions_says_so_instead_of_starting() {
+    let disk = MemoryDisk::new(1);
+    disk.put("/a", b"a file where the directory should be");
+    let text = refusal(&disk, &[("log.dirs", "/a"), ("metadata.log.dir", "/m")]);
+    assert!(text.contains("no directory of log.dirs"), "{text}");
+}
+
+#[test]
 fn two_nodes_cannot_share_a_directory() {
     let disk = MemoryDisk::new(1);
     let env = world(&disk);

@@ -65,6 +65,15 @@ fn a_relative_directory_is_refused_before_anything_is_created() {
 }
 
 #[test]
+fn an_ancestor_on_a_file_system_that_syncs_no_directories_keeps_nobody_from_starting() {
+    let disk = MemoryDisk::new(0);
+    drop(open(&disk));
+    let disk = disk.restart_process();
+    disk.fail_next(sites::DIR_SYNC, ErrorKind::InvalidInput);
+    open(&disk);
+}
+
+#[test]
 fn a_damaged_checkpoint_counts_as_none() {
     let disk = MemoryDisk::new(0);
     drop(open(&disk));
