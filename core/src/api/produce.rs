@@ -170,8 +170,9 @@ impl<E: Env> Answering<E> {
             .services
             .partition(id.topic_id, id.partition.0)
             .map_err(|code| Rejection::new(code, "the partition cannot be used here"))?;
-        // The topic's own limit is compared under the partition's lock, where it may have changed.
-        let limits = ProduceLimits { message_bytes_max: usize::MAX, produce_version: self.version };
+        // Compared again under the partition's lock, where it may have changed.
+        let message_bytes_max = partition.progress().message_bytes_max();
+        let limits = ProduceLimits { message_bytes_max, produce_version: self.version };
         let batch: Batch = check_produced(records.unwrap_or_default(), &limits)
             .map_err(|rejection| Rejection::new(rejection.code(), rejection.to_string()))?;
         if batch.header().is_transactional() {

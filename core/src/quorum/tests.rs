@@ -43,7 +43,7 @@ async fn start(env: &World) -> (Quorum, Vec<Task>) {
 async fn start_with(env: &World, settings: Settings) -> (Quorum, Vec<Task>) {
     let log_dir = open(env).await;
     let loaded = load(env.clone(), log_dir, (Checkpointed::default(), false), settings).await;
-    let Loaded { quorum, driver, mut publications } = loaded.unwrap_or_else(|error| panic!("{error}"));
+    let Loaded { quorum, driver, mut publications, .. } = loaded.unwrap_or_else(|error| panic!("{error}"));
     let drive = env.spawn(Lane::Control, "quorum", async move { drop(driver.run().await) });
     let follow = env.spawn(Lane::Data, "follow", async move {
         while let Some(publication) = publications.recv().await {
