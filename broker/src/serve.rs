@@ -1,6 +1,6 @@
 //! `jangbu broker`: a node from its configuration to its clean end.
 
-use std::path::Path;
+use std::path::{self, Path, PathBuf};
 use std::process;
 use std::time::Duration;
 
@@ -18,12 +18,26 @@ const SENDFILE: &str = "JANGBU_SENDFILE";
 /// How long work that waits for the disk may take after the node has stopped.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Reads the configuration.
+/// Reads the configuration. Its directories are absolute then, whatever the file says: the core makes the names of all
+/// directories above them durable, up to the root.
 ///
 /// # Errors
 /// When the file cannot be read, is no properties file, or holds a key or value that the broker does not take. The
 /// message names the file and, where it can, the line.
 pub fn configuration(file: Option<&Path>) -> Result<Config> {
+    let mut config = parse(file)?;
+    for directory in config.log_dirs.iter_mut().chain([&mut config.metadata_log_dir]) {
+        *directory = absolute(directory)?;
+    }
+    Ok(config)
+}
+
+fn absolute(directory: &Path) -> Result<PathBuf> {
+    let name = directory.display();
+    path::absolute(directory).with_context(|| format!("cannot tell where the log directory {name} is"))
+}
+
+fn parse(file: Option<&Path>) -> Result<Config> {
     let Some(path) = file else { return Ok(Config::default()) };
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
@@ -47,11 +61,12 @@ pub fn configuration(file: Option<&Path>) -> Result<Config> {
 ///
 /// # Errors
 /// When the node does not start or cannot go on.
-pub fn serve(config: Config) -> Result<()> {
+pub fn serve(mut config: Config) -> Result<()> {
     if !config.ignored.is_empty() {
         tracing::warn!(keys = config.ignored.join(","), "these keys of Kafka's have no effect here");
     }
     raise_file_limit();
+    bound_connections(&mut config);
     let settings = Settings {
         sendfile: std::env::var_os(SENDFILE).is_none_or(|value| value != "off"),
         ..Settings::default()
@@ -119,5 +134,28 @@ fn raise_file_limit() {
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
     {
         tracing::warn!(%error, ?current, ?maximum, "cannot raise the limit of open files");
+    }
+}
+
+/// Leaves half the files that may be open to the logs: a log that cannot open one takes its directory offline.
+fn bound_connections(config: &mut Config) {
+    let Some(files_max) = getrlimit(Resource::Nofile).current else { return };
+    let bound = usize::try_from(files_max / 2).unwrap_or(usize::MAX);
+    if config.connections_max > bound {
+        tracing::info!(files_max, "max.connections is {bound}: half the files that may be open");
+        config.connections_max = bound;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_directory_is_named_from_the_root_on_so_that_its_name_can_be_made_durable() {
+        let config = configuration(None).expect("the defaults are right");
+        let here = std::env::current_dir().expect("a working directory");
+        assert_eq!(config.log_dirs, [here.join("data")]);
+        assert_eq!(config.metadata_log_dir, here.join("data"));
     }
 }

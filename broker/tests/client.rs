@@ -110,7 +110,7 @@ fn our_client_writes_and_reads_each_record_once_through_kills() {
         let created = client.create_topics(&[topic], false).await.expect("an answer");
         assert!(created[0].is_ok(), "{created:?}");
 
-        let producer = Producer::new(client.clone(), ProducerSettings::default());
+        let producer = Producer::new(client.clone(), ProducerSettings::default()).expect("they can be kept");
         let mut sent = Vec::new();
         for number in 0..600 {
             let value = format!("v{number}");

@@ -82,11 +82,6 @@ impl Epochs {
         changed
     }
 
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        self.entries.clear();
-    }
-
     /// Where `epoch` ends in this log (KIP-101, KIP-279): for the current epoch the log's end; for another one the
     /// largest epoch not above it, with the start of the next as its end; for one older than everything, itself with
     /// the first start. `None` when the epoch is newer than everything here, or negative.

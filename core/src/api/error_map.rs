@@ -81,5 +81,7 @@ pub fn rejection(rejection: &Rejection) -> ErrorCode {
         Rejection::TopicDeletionDisabled => ErrorCode::TopicDeletionDisabled,
         Rejection::StaleBrokerEpoch { .. } => ErrorCode::StaleBrokerEpoch,
         Rejection::NotController => ErrorCode::NotController,
+        // NOT_CONTROLLER would say that nothing was done.
+        Rejection::OutcomeUnknown => ErrorCode::RequestTimedOut,
     }
 }

@@ -3,7 +3,8 @@
 //! Partitions are read in the order of the request (or of the session), until `max_bytes` are used up. The first one
 //! that has records hands out at least one batch, however large, so that a consumer always gets past it. With fewer
 //! than `min_bytes` the request waits up to `max_wait_ms` for more, is woken by the appends themselves, and then
-//! reads again. Records are not read by this program: the answer names ranges of files.
+//! reads again; but it never waits while more lies ready than a read could take, because batches are handed out
+//! whole and a read ends with its segment. Records are not read by this program: the answer names ranges of files.
 //!
 //! Every reader is a consumer and sees nothing above the high watermark, whatever `replica_id` it claims: a client must
 //! not act as a replica (CVE-2018-1288). Not implemented: followers' fetches, and with them diverging epochs and
@@ -55,7 +56,8 @@ pub(crate) async fn handle<E: Env>(
     };
     let look = fetching.read_all().await;
     let missing = bytes_min.saturating_sub(look.bytes);
-    if missing == 0 || look.failed || look.needs.is_empty() || deadline <= now {
+    let is_full = look.bytes > 0 && look.is_limited;
+    if missing == 0 || is_full || look.failed || look.needs.is_empty() || deadline <= now {
         fetching.answer(look.reads, outgoing);
         return Handled::Done;
     }
@@ -94,6 +96,10 @@ struct Look<F> {
     reads: Vec<Read<F>>,
     /// Records in sum.
     bytes: u64,
+    /// Whether a partition has more for this reader than its read could take. Waiting would not change that: new
+    /// records come behind those. Kafka cuts the last batch where the limit falls, so that it counts the limit in
+    /// full, and does not wait in older segments (case F of its DelayedFetch).
+    is_limited: bool,
     /// Whether a partition that is known here could not be read: the client is told at once.
     failed: bool,
     /// What wakes this fetch when there is more.
@@ -128,6 +134,7 @@ impl<E: Env> Fetching<E> {
         let mut look = Look {
             reads: Vec::with_capacity(self.partitions.len()),
             bytes: 0,
+            is_limited: false,
             failed: false,
             needs: Vec::with_capacity(self.partitions.len()),
         };
@@ -155,7 +162,11 @@ impl<E: Env> Fetching<E> {
     fn read(&self, id: TopicPartition, asked: &FetchPartition, look: &mut Look<File<E>>) -> Read<File<E>> {
         let partition = match self.services.partition(id.topic_id, id.partition.0) {
             Ok(partition) => partition,
-            Err(code) => return Read::failed(code, Some(id)),
+            Err(code) => {
+                // What the metadata does not know may still come to be; the rest no wait will mend.
+                look.failed |= code != ErrorCode::UnknownTopicOrPartition;
+                return Read::failed(code, Some(id));
+            }
         };
         // KIP-74: only the first batch of the whole answer may exceed the limits.
         let left = self.bytes_max.saturating_sub(look.bytes as usize);
@@ -173,6 +184,11 @@ impl<E: Env> Fetching<E> {
         match outcome {
             Ok(outcome) => {
                 look.needs.push(outcome.need);
+                let bound = match self.isolation {
+                    Isolation::ReadUncommitted => outcome.high_watermark,
+                    Isolation::ReadCommitted => outcome.last_stable,
+                };
+                look.is_limited |= outcome.slice.next_offset < bound;
                 look.bytes += u64::from(outcome.slice.len());
                 Read {
                     error: ErrorCode::None,

@@ -74,6 +74,7 @@ pub(crate) async fn handle<E: Env>(
     }
     let wait = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     let deadline = services.env.clock().now() + wait;
+    answering.let_go_of_the_frame();
     Handled::Waiting(Box::pin(answering.settle(deadline)))
 }
 
@@ -111,6 +112,15 @@ impl<E: Env> Answering<E> {
             unsettled: Vec::new(),
             needs: Vec::new(),
             first_rejection: None,
+        }
+    }
+
+    /// Copies the topics' names, which are slices of the frame and would keep its records in memory while it waits.
+    fn let_go_of_the_frame(&mut self) {
+        for topic in &mut self.response.topics {
+            if !topic.name.is_empty() {
+                topic.name = (&topic.name[..]).into();
+            }
         }
     }
 
@@ -160,8 +170,9 @@ impl<E: Env> Answering<E> {
             .services
             .partition(id.topic_id, id.partition.0)
             .map_err(|code| Rejection::new(code, "the partition cannot be used here"))?;
-        // The topic's own limit is compared under the partition's lock, where it may have changed.
-        let limits = ProduceLimits { message_bytes_max: usize::MAX, produce_version: self.version };
+        // Compared again under the partition's lock, where it may have changed.
+        let message_bytes_max = partition.progress().message_bytes_max();
+        let limits = ProduceLimits { message_bytes_max, produce_version: self.version };
         let batch: Batch = check_produced(records.unwrap_or_default(), &limits)
             .map_err(|rejection| Rejection::new(rejection.code(), rejection.to_string()))?;
         if batch.header().is_transactional() {

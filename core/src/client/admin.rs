@@ -43,18 +43,22 @@ impl AdminError {
     /// Whether the request certainly had no effect.
     pub fn is_definite(&self) -> bool {
         match self {
-            Self::Refused { code, .. } => {
-                !matches!(code, ErrorCode::RequestTimedOut | ErrorCode::UnknownServerError)
-            }
+            // A controller of Kafka's that loses its leadership answers NOT_CONTROLLER also for what it has appended
+            // and a successor may commit.
+            Self::Refused { code, .. } => !matches!(
+                code,
+                ErrorCode::RequestTimedOut | ErrorCode::UnknownServerError | ErrorCode::NotController
+            ),
             Self::Request(error) => error.is_definite(),
             Self::Incomplete => false,
         }
     }
 
-    fn is_retriable(&self) -> bool {
+    pub(super) fn is_retriable(&self) -> bool {
         match self {
             Self::Refused { code, .. } => code.is_retriable(),
-            Self::Request(_) | Self::Incomplete => true,
+            Self::Request(error) => error.is_retriable(),
+            Self::Incomplete => true,
         }
     }
 }
@@ -126,7 +130,7 @@ impl<E: Env> Client<E> {
         request.timeout_ms = millis(self.settings().request_timeout);
         request.validate_only = validate_only;
         request.topics = topics.iter().map(creatable).collect();
-        let response = self.any_connection(deadline).await?.call(&request, deadline).await?;
+        let response = self.call_any(Purpose::Admin, &request, deadline).await?;
         for topic in topics {
             self.want_metadata(&topic.name);
         }
@@ -160,7 +164,7 @@ impl<E: Env> Client<E> {
                 request.topic_names.push(StrBytes::from(*name));
             }
         }
-        let response = connection.call(&request, deadline).await?;
+        let response = connection.call(&self.shared, &request, deadline).await?;
         for name in names {
             self.want_metadata(name);
         }
@@ -255,7 +259,7 @@ impl<E: Env> Client<E> {
         let mut request = MetadataRequest::default();
         request.allow_auto_topic_creation = false;
         request.topics = topics.map(|names| names.iter().map(|name| super::refresh::topic(name)).collect());
-        let response = self.any_connection(deadline).await?.call(&request, deadline).await?;
+        let response = self.call_any(Purpose::Metadata, &request, deadline).await?;
         Ok(self.take_in(&response))
     }
 
@@ -272,7 +276,7 @@ impl<E: Env> Client<E> {
         // The default of this field is the empty name, which is no name a broker takes.
         request.transactional_id = None;
         request.transaction_timeout_ms = i32::MAX;
-        let response = self.any_connection(deadline).await?.call(&request, deadline).await?;
+        let response = self.call_any(Purpose::Admin, &request, deadline).await?;
         check(response.error_code, None)?;
         Ok((ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)))
     }
@@ -289,7 +293,7 @@ impl<E: Env> Client<E> {
         let deadline = self.deadline();
         let mut failures = 0;
         loop {
-            let leader = self.routed(Purpose::General, topic, partition, deadline).await?;
+            let leader = self.routed(Purpose::Admin, topic, partition, deadline).await?;
             let message = request(leader.connection.version::<M>()?, leader.epoch);
             let answer = leader.connection.call(&message, deadline).await.map_err(AdminError::from);
             let error = match answer.and_then(|response| read(&response)) {

@@ -88,9 +88,14 @@ impl RequestError {
     pub fn is_definite(&self) -> bool {
         !matches!(self, Self::Unknown(_) | Self::Decode(_))
     }
+
+    /// Whether another attempt may succeed: what this broker or this client cannot say, it will not learn.
+    pub fn is_retriable(&self) -> bool {
+        !matches!(self, Self::Unsupported(_) | Self::Inexpressible { .. })
+    }
 }
 
-/// Called once with the response's frame.
+/// Called once with the response's frame; of a request without a response, with nothing, once it was sent.
 pub(super) type Completion = Box<dyn FnOnce(Result<Bytes, RequestError>) + Send>;
 
 struct Pending {
@@ -112,6 +117,8 @@ struct State {
     outgoing: BytesMut,
     /// Requests without a response, in the order they were submitted.
     pending: VecDeque<Pending>,
+    /// Requests that will have none and are not yet sent, in the same order.
+    unanswered: VecDeque<Pending>,
     submitted: u64,
     /// The last request whose bytes were handed to the network, in whole or in part.
     handed_over: u64,
@@ -153,6 +160,7 @@ impl Connection {
                 phase: Phase::Connecting,
                 outgoing: BytesMut::new(),
                 pending: VecDeque::new(),
+                unanswered: VecDeque::new(),
                 submitted: 0,
                 handed_over: 0,
             }),
@@ -174,7 +182,8 @@ impl Connection {
     }
 
     /// Appends a request to what will be sent next. `complete` is called in the connection's task, and never when
-    /// this fails; `None` is for requests that have no response (Produce with acks=0).
+    /// this fails. A request that has no response (Produce with acks=0, which is not `answered`) is complete when the
+    /// network has taken it, so that a broker which does not read is noticed.
     ///
     /// # Errors
     /// When the connection has ended; nothing was sent.
@@ -183,7 +192,7 @@ impl Connection {
         key: ApiKey,
         version: i16,
         deadline: Instant,
-        complete: Option<Completion>,
+        (answered, complete): (bool, Completion),
         body: impl FnOnce(&mut BytesMut),
     ) -> Result<(), Disconnect> {
         let mut state = self.shared.lock();
@@ -197,9 +206,8 @@ impl Connection {
             request::begin(key, version, correlation_id, Some(&self.shared.client_id), &mut state.outgoing);
         body(&mut state.outgoing);
         frame.end(&mut state.outgoing).expect("no request of this client takes gigabytes");
-        if let Some(complete) = complete {
-            state.pending.push_back(Pending { number, correlation_id, deadline, complete });
-        }
+        let waiting = if answered { &mut state.pending } else { &mut state.unanswered };
+        waiting.push_back(Pending { number, correlation_id, deadline, complete });
         drop(state);
         self.shared.work.notify_one();
         Ok(())
@@ -229,7 +237,7 @@ impl Connection {
             .map_err(|cause| RequestError::Inexpressible { version, cause: cause.to_string().into() })?;
         let (sender, receiver) = oneshot::channel();
         let complete: Completion = Box::new(move |result| drop(sender.send(result)));
-        self.submit(key, version, deadline, Some(complete), |outgoing| outgoing.extend_from_slice(&body))
+        self.submit(key, version, deadline, (true, complete), |outgoing| outgoing.extend_from_slice(&body))
             .map_err(RequestError::NotSent)?;
         let frame = receiver.await.unwrap_or(Err(RequestError::Unknown(Disconnect::Closed)))?;
         let body = response::body(&frame, key.response_header_is_flexible(version))?;
@@ -258,7 +266,8 @@ impl Shared {
             let mut state = self.lock();
             state.phase = Phase::Closed(cause.clone());
             state.outgoing = BytesMut::new();
-            (std::mem::take(&mut state.pending), state.handed_over)
+            let pending = std::mem::take(&mut state.pending).into_iter();
+            (pending.chain(std::mem::take(&mut state.unanswered)).collect::<Vec<_>>(), state.handed_over)
         };
         for request in pending {
             let sent = request.number <= handed_over;
@@ -278,12 +287,26 @@ impl Shared {
         (!state.outgoing.is_empty()).then(|| state.outgoing.split().freeze())
     }
 
+    /// Completes the requests without a response that the network has taken.
+    fn written(&self) {
+        loop {
+            let mut state = self.lock();
+            let handed_over = state.handed_over;
+            let is_sent = state.unanswered.front().is_some_and(|request| request.number <= handed_over);
+            let sent = if is_sent { state.unanswered.pop_front() } else { None };
+            drop(state);
+            let Some(request) = sent else { return };
+            (request.complete)(Ok(Bytes::new()));
+        }
+    }
+
     fn take_pending(&self) -> Option<Pending> {
         self.lock().pending.pop_front()
     }
 
     fn earliest_deadline(&self) -> Option<Instant> {
-        self.lock().pending.iter().map(|request| request.deadline).min()
+        let state = self.lock();
+        state.pending.iter().chain(&state.unanswered).map(|request| request.deadline).min()
     }
 }
 
@@ -406,7 +429,10 @@ async fn read_responses(
 async fn write_requests(writer: &mut impl StreamWriter, shared: &Shared) -> Result<(), Disconnect> {
     loop {
         match shared.take_outgoing() {
-            Some(bytes) => writer.write(bytes, false).await?,
+            Some(bytes) => {
+                writer.write(bytes, false).await?;
+                shared.written();
+            }
             None => shared.work.notified().await,
         }
     }

@@ -9,11 +9,11 @@ use crate::error::ErrorCode;
 use crate::ids::{BrokerId, LeaderEpoch, Offset};
 use crate::record::batch::{Batch, BatchError};
 use crate::time::Instant;
-use crate::wire::api::CurrentLeader;
 use crate::wire::api::fetch::{FetchRequest, FetchResponse};
+use crate::wire::api::{CurrentLeader, NodeEndpoint};
 use crate::wire::codec::{StrBytes, Uuid as WireUuid};
 use crate::wire::messages::fetch_request::{FetchPartition, FetchTopic};
-use crate::wire::messages::fetch_response::PartitionData;
+use crate::wire::messages::fetch_response::{self, PartitionData};
 
 /// How a fetcher fetches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,11 +71,12 @@ pub enum FetchError {
 
 impl FetchError {
     /// Whether another attempt may succeed.
-    fn is_retriable(&self) -> bool {
+    pub(super) fn is_retriable(&self) -> bool {
         match self {
             Self::OutOfRange { .. } | Self::Corrupt { .. } => false,
             Self::Refused(code) => code.is_retriable(),
-            Self::Request(_) | Self::Incomplete => true,
+            Self::Request(error) => error.is_retriable(),
+            Self::Incomplete => true,
         }
     }
 }
@@ -166,7 +167,8 @@ impl<E: Env> Fetcher<E> {
                     leader_id: BrokerId(answer.current_leader.leader_id),
                     leader_epoch: LeaderEpoch(answer.current_leader.leader_epoch),
                 });
-                self.client.leader_moved(topic, partition, hint, &[]);
+                let endpoints: Vec<NodeEndpoint> = response.node_endpoints.iter().map(endpoint).collect();
+                self.client.leader_moved(topic, partition, hint, &endpoints);
                 Err(FetchError::Refused(code.unwrap_or(ErrorCode::UnknownServerError)))
             }
         }
@@ -204,6 +206,12 @@ impl<E: Env> Fetcher<E> {
         request.topics = vec![of_topic];
         Ok(request)
     }
+}
+
+/// Where a broker is that a hint names (KIP-951): it may have joined after the last metadata.
+fn endpoint(told: &fetch_response::NodeEndpoint) -> NodeEndpoint {
+    let node_id = BrokerId(told.node_id);
+    NodeEndpoint { node_id, host: told.host.clone(), port: told.port, rack: told.rack.clone() }
 }
 
 fn check(code: i16) -> Result<(), FetchError> {

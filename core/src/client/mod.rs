@@ -18,17 +18,19 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::env::{Clock, Env, Lane, Task};
+use crate::error::ErrorCode;
 use crate::ids::{BrokerId, LeaderEpoch, TopicId};
 use crate::sync::{Mutex, MutexGuard};
 use crate::time::Instant;
 use crate::wire::api::api_versions::Offered;
 use crate::wire::api::{CurrentLeader, NodeEndpoint};
-use crate::wire::messages::MetadataResponse;
+use crate::wire::messages::{MetadataResponse, RequestResponsePair};
 
 pub use backoff::Backoff;
 use connection::{Connection, ConnectionSettings};
 pub use connection::{Disconnect, RequestError};
 use metadata::Metadata;
+use refresh::AnyConnection;
 
 /// What a client is told.
 #[derive(Clone, Debug)]
@@ -64,10 +66,13 @@ impl Default for Settings {
     }
 }
 
-/// Responses on a connection are ordered, so that a long poll would hold up what comes behind it.
+/// Responses on a connection are ordered, so that a long poll, or a produce whose replicas are stuck, would hold up
+/// what comes behind it: first of all the metadata which says that the leader is elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Purpose {
-    General,
+    Metadata,
+    Admin,
+    Produce,
     Fetch,
 }
 
@@ -91,8 +96,32 @@ struct State {
     slots: BTreeMap<(Purpose, Peer), Slot>,
     /// Topics that someone waits to hear of.
     wanted: BTreeSet<Arc<str>>,
-    /// Topics that someone ever asked for, which are asked for again when what is known grows old.
-    interesting: BTreeSet<Arc<str>>,
+    /// Topics that someone asked for, and when they were last answered (or first asked for): they are asked for again
+    /// when what is known grows old.
+    interesting: BTreeMap<Arc<str>, Instant>,
+    /// Peers that did not answer in time, which are asked after all others until the given time.
+    avoided: BTreeMap<Peer, Instant>,
+}
+
+impl State {
+    /// Takes in metadata. A topic that is not there is forgotten: who still wants it asks again.
+    fn take_in(&mut self, response: &MetadataResponse, now: Instant) {
+        self.metadata.update(response);
+        for name in response.topics.iter().filter_map(|topic| topic.name.as_deref()) {
+            use ErrorCode::{UnknownTopicId, UnknownTopicOrPartition};
+            let error = self.metadata.errors.get(name);
+            if matches!(error, Some(UnknownTopicOrPartition | UnknownTopicId)) {
+                self.interesting.remove(name);
+            } else if let Some(answered) = self.interesting.get_mut(name) {
+                *answered = now;
+            }
+        }
+    }
+
+    fn want_stale(&mut self, now: Instant, age_max: Duration) {
+        let is_stale = |(_, answered): &(_, &Instant)| now >= **answered + age_max;
+        self.wanted.extend(self.interesting.iter().filter(is_stale).map(|(name, _)| name.clone()));
+    }
 }
 
 struct Shared<E: Env> {
@@ -156,7 +185,8 @@ impl<E: Env> Client<E> {
             metadata: Metadata::default(),
             slots: BTreeMap::new(),
             wanted: BTreeSet::new(),
-            interesting: BTreeSet::new(),
+            interesting: BTreeMap::new(),
+            avoided: BTreeMap::new(),
         };
         let shared = Arc::new(Shared {
             env: env.clone(),
@@ -277,14 +307,26 @@ impl<E: Env> Client<E> {
     }
 
     /// A connection to the controller, or to any broker while none is known.
-    async fn any_connection(&self, deadline: Instant) -> Result<Arc<Connection>, RequestError> {
-        refresh::any_connection(&self.shared, deadline).await
+    async fn any_connection(&self, deadline: Instant) -> Result<AnyConnection, RequestError> {
+        refresh::any_connection(&self.shared, Purpose::Admin, deadline).await
+    }
+
+    /// Asks the controller, or any broker while none is known.
+    async fn call_any<M: RequestResponsePair>(
+        &self,
+        purpose: Purpose,
+        message: &M,
+        deadline: Instant,
+    ) -> Result<M::Response, RequestError> {
+        let connection = refresh::any_connection(&self.shared, purpose, deadline).await?;
+        connection.call(&self.shared, message, deadline).await
     }
 
     /// Takes in metadata, and returns what is known then.
     fn take_in(&self, response: &MetadataResponse) -> Metadata {
+        let now = self.now();
         let mut state = self.shared.lock();
-        state.metadata.update(response);
+        state.take_in(response, now);
         let metadata = state.metadata.clone();
         drop(state);
         self.shared.changed.notify_waiters();
@@ -297,10 +339,15 @@ impl<E: Env> Shared<E> {
         self.state.lock().expect("nobody saw a panic inside the lock and lived")
     }
 
+    fn avoid(&self, peer: Peer) {
+        let until = self.env.clock().now() + self.settings.request_timeout;
+        self.lock().avoided.insert(peer, until);
+    }
+
     fn want(&self, state: &mut State, topic: &str) {
         if !state.wanted.contains(topic) {
             let topic: Arc<str> = topic.into();
-            state.interesting.insert(topic.clone());
+            state.interesting.entry(topic.clone()).or_insert_with(|| self.env.clock().now());
             state.wanted.insert(topic);
             self.wanted.notify_one();
         }

@@ -88,6 +88,12 @@ pub const BROKER_KEYS: &[Key] = &[
         Bounds::NotEmpty,
         "Which listener brokers use among themselves; the only one.",
     ),
+    unset(
+        "internal.metadata.log.segment.bytes",
+        Kind::Int,
+        Bounds::AtLeast(1024),
+        "As metadata.log.segment.bytes, but smaller, for tests only.",
+    ),
     key(
         "listener.security.protocol.map",
         Kind::List,
@@ -245,6 +251,14 @@ pub const BROKER_KEYS: &[Key] = &[
         "60000",
         Bounds::AtLeast(0),
         "The default of a topic's file.delete.delay.ms.",
+    ),
+    key(
+        "max.connections",
+        Kind::Int,
+        "2147483647",
+        Bounds::AtLeast(0),
+        "How many connections are served at once; more wait to be accepted. Never more than half the files that the \
+         system lets this process open, for the rest are the logs'.",
     ),
     key(
         "max.incremental.fetch.session.cache.slots",
@@ -436,7 +450,6 @@ pub(super) const REFUSED_BROKER_KEYS: &[&str] = &[
     "broker.id",
     "client.quota.callback.class",
     "create.topic.policy.class.name",
-    "max.connections",
     "max.connections.per.ip",
     "max.connection.creation.rate",
     "message.downconversion.enable",

@@ -89,6 +89,8 @@ pub struct Config {
     pub queued_request_bytes_max: Option<u64>,
     /// `connections.max.idle.ms`; `None` for never.
     pub connections_max_idle: Option<Duration>,
+    /// `max.connections`.
+    pub connections_max: usize,
     /// `fetch.max.bytes`.
     pub fetch_bytes_max: usize,
     /// `max.incremental.fetch.session.cache.slots`.
@@ -181,6 +183,7 @@ impl Config {
             connections_max_idle: u64::try_from(values.long("connections.max.idle.ms"))
                 .ok()
                 .map(Duration::from_millis),
+            connections_max: values.int("max.connections") as usize,
             fetch_bytes_max: values.int("fetch.max.bytes") as usize,
             fetch_sessions_max: values.int("max.incremental.fetch.session.cache.slots") as usize,
             described_partitions_max: values.int("max.request.partition.size.limit") as usize,
@@ -192,7 +195,10 @@ impl Config {
                 .duration_ms("replica.high.watermark.checkpoint.interval.ms"),
             metadata_bytes_between_snapshots: values.long("metadata.log.max.record.bytes.between.snapshots")
                 as u64,
-            metadata_segment_bytes: values.int("metadata.log.segment.bytes") as u32,
+            metadata_segment_bytes: match values.text("internal.metadata.log.segment.bytes") {
+                Some(_) => values.int("internal.metadata.log.segment.bytes") as u32,
+                None => values.int("metadata.log.segment.bytes") as u32,
+            },
             topic_defaults: TopicConfig::resolve(&BTreeMap::new(), &given),
             ignored,
             cluster_id: None,

@@ -38,6 +38,7 @@ impl TopicConfig {
             segment_bytes: self.segment_bytes,
             segment_ms: self.segment_ms,
             index_interval_bytes: self.index_interval_bytes,
+            index_bytes_max: self.segment_index_bytes,
             retention_ms: self.retention_ms,
             retention_bytes: self.retention_bytes,
             preallocate: self.preallocate,

@@ -242,7 +242,10 @@ pub enum Rejection {
         /// The epoch it gave.
         epoch: BrokerEpoch,
     },
-    /// The controller has stopped, or its log has failed.
+    /// The controller has stopped, or its log has failed, before it took the command up: it has no effect.
     #[error("the controller is not available: the node is stopping, or its metadata log has failed")]
     NotController,
+    /// The controller took the command up and ended before it could answer: it may have taken effect, or do so yet.
+    #[error("the controller ended before it could answer; the change may have been made")]
+    OutcomeUnknown,
 }

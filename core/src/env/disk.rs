@@ -57,6 +57,10 @@ pub enum OpenMode {
 ///
 /// Every call may fail with any error at any time. After a failed write or sync the state of the pages is unknown:
 /// callers take the directory offline and never try again (the "fsyncgate" of 2018).
+///
+/// A sync whose future is dropped goes on all the same, and nobody learns how it ends: a failure is told once, so that
+/// the next sync of the same file may succeed although the pages never reached the disk. Who drops one must count what
+/// it should have made durable as unknown for ever.
 pub trait Disk: Clone + Send + Sync + 'static {
     /// An open file.
     type File: File;

@@ -4,6 +4,8 @@
 //! Every file keeps its durable bytes and the writes since; every directory its durable names and the changes
 //! since. A crash of the process loses nothing; a loss of power loses any of those, as [`PowerLoss`] says.
 
+mod sync;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
@@ -83,8 +85,9 @@ struct State {
     crash_at_site: Option<Site>,
     /// Where the last crash came.
     crash_site: Option<Site>,
-    errors: Vec<(Site, ErrorKind)>,
+    errors: Vec<(Site, io::Error)>,
     sites: BTreeSet<Site>,
+    sync_polls: u32,
     inodes: Vec<Inode>,
     dirs: BTreeMap<PathBuf, Names>,
     locks: BTreeMap<PathBuf, u64>,
@@ -271,6 +274,7 @@ impl MemoryDisk {
             crash_site: None,
             errors: Vec::new(),
             sites: BTreeSet::new(),
+            sync_polls: 0,
             inodes: Vec::new(),
             dirs: BTreeMap::from([(PathBuf::from("/"), Names::default())]),
             locks: BTreeMap::new(),
@@ -301,8 +305,13 @@ impl MemoryDisk {
     }
 
     /// The next call at `site` fails, and does nothing.
-    pub fn fail_next(&self, site: Site, kind: ErrorKind) {
-        self.state().errors.push((site, kind));
+    pub fn fail_next(&self, site: Site, error: impl Into<io::Error>) {
+        self.state().errors.push((site, error.into()));
+    }
+
+    /// From now on a file's sync waits this often before it happens.
+    pub fn delay_syncs(&self, polls: u32) {
+        self.state().sync_polls = polls;
     }
 
     /// How many changes were made or begun.
@@ -362,7 +371,7 @@ impl MemoryDisk {
         }
         state.sites.insert(site);
         if let Some(index) = state.errors.iter().position(|(at, _)| *at == site) {
-            return Err(state.errors.remove(index).1.into());
+            return Err(state.errors.remove(index).1);
         }
         Ok(state)
     }
@@ -582,11 +591,6 @@ impl File for MemoryFile {
     }
 
     async fn sync(&self, site: Site) -> io::Result<()> {
-        self.disk.change(site, |state| {
-            let inode = &mut state.inodes[self.inode as usize];
-            inode.durable = inode.visible.clone();
-            inode.pending.clear();
-            Ok(())
-        })
+        sync::sync(self, site).await
     }
 }

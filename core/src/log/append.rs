@@ -1,4 +1,4 @@
-use std::io::IoSlice;
+use std::io::{ErrorKind, IoSlice};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -129,7 +129,9 @@ impl<D: Disk> Log<D> {
             return Err(AppendError::LargerThanSegment { size_bytes, segment_bytes });
         }
         let BatchHeader { base_offset, last_offset_delta, .. } = *header;
-        let next = header.next_offset().filter(|_| last_offset_delta >= 0);
+        // A segment spans no more offsets than this, and a new one begins at the log's end.
+        let last_max = self.log_end.0.saturating_add(i32::MAX.into());
+        let next = header.next_offset().filter(|next| last_offset_delta >= 0 && next.0 - 1 <= last_max);
         next.ok_or(AppendError::Offsets { base_offset, last_offset_delta })
     }
 
@@ -142,10 +144,15 @@ impl<D: Disk> Log<D> {
         if self.settings.preallocate && end > self.active.allocated {
             let limit = u64::from(self.settings.segment_bytes).max(end);
             let allocated = (end + ALLOCATE_STEP_BYTES).min(limit);
-            let done = self.active.file.allocate(sites::APPEND_ALLOCATE, allocated);
-            let done = done.on(sites::APPEND_ALLOCATE, &self.directory.path);
-            self.failed(done)?;
-            self.active.allocated = allocated;
+            self.active.allocated = match self.active.file.allocate(sites::APPEND_ALLOCATE, allocated) {
+                // Space is reserved only so that appends cost less. Where there is none, the write itself may still fit.
+                Err(error) if error.kind() == ErrorKind::StorageFull => u64::MAX,
+                done => {
+                    let done = done.on(sites::APPEND_ALLOCATE, &self.directory.path);
+                    self.failed(done)?;
+                    allocated
+                }
+            };
         }
         let buffers = [IoSlice::new(head), IoSlice::new(body)];
         match self.active.file.write_at(sites::APPEND_WRITE, &buffers, self.active.position) {
@@ -173,6 +180,8 @@ impl<D: Disk> Log<D> {
             if eager {
                 return Ok(written?);
             }
+            // Without a free descriptor they wait in memory for the next time: the batch is in the log.
+            let written = written.or_else(|error| if error.changed_nothing() { Ok(()) } else { Err(error) });
             self.failed(written)?;
         }
         Ok(())

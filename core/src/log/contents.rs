@@ -1,6 +1,6 @@
 //! What a segment holds, as a fold of its batches: the one rule by which appends and recovery fill the indexes.
 
-use super::index::{self, OffsetEntry, TimeEntry};
+use super::index::{self, Entry, OffsetEntry, TimeEntry};
 use crate::ids::Offset;
 use crate::record::batch::BatchHeader;
 use crate::time::Timestamp;
@@ -52,6 +52,14 @@ impl Contents {
     pub(super) fn takes(&self, last_offset: Offset, size_bytes: usize) -> bool {
         last_offset.0 - self.base_offset.0 <= i64::from(i32::MAX)
             && self.size + size_bytes as u64 <= i32::MAX as u64
+    }
+
+    /// Whether an index of this size has no room for another entry; the time index keeps room for the one that it ends
+    /// with. What waits in memory counts, so that this bounds the memory too.
+    pub(super) fn has_full_index(&self, index_bytes_max: u32) -> bool {
+        let entries_max = |entry_len: usize| index_bytes_max as usize / entry_len;
+        self.offsets.len() >= entries_max(OffsetEntry::LEN)
+            || self.times.len() + 1 >= entries_max(TimeEntry::LEN)
     }
 
     /// Follows a batch at the end, entry for entry as Kafka's `LogSegment.append` does: an index entry is due when

@@ -1,5 +1,6 @@
 //! A log directory: whose it is, what it promises, and whether it can still be trusted.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ const LOG_STARTS: &str = "log-start-offset-checkpoint";
 const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 const METADATA_LOG: &str = "__cluster_metadata-0";
 const DELETED: &str = "-delete";
+const STRAY: &str = "-stray";
 
 /// Why a log directory was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,10 @@ pub enum OpenError {
     /// `meta.properties` is there but cannot be understood. Nothing is touched: it may be another program's.
     #[error("{} is damaged or of a later version", .0.display())]
     MetaProperties(PathBuf),
+    /// The path is relative: whose working directory it lies in is not known here, so its name could not be made
+    /// durable.
+    #[error("{} is a relative path: name the log directory from the root on", .0.display())]
+    Relative(PathBuf),
     /// A disk call failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -79,6 +85,12 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
+    /// The partitions of which they say anything, in order.
+    pub fn partitions(&self) -> BTreeSet<TopicPartition> {
+        let offsets = [&self.recovery_points, &self.log_starts, &self.high_watermarks];
+        offsets.into_iter().flat_map(|offsets| offsets.keys().copied()).collect()
+    }
+
     /// What they say of one partition.
     pub fn of(&self, partition: TopicPartition) -> Checkpointed {
         let at = |offsets: &Offsets| offsets.get(&partition).copied().unwrap_or(Offset::ZERO);
@@ -104,6 +116,9 @@ fn loads_before_serving(switches: Switches) -> bool {
 
 /// C4: one failed call takes the directory offline. (C5 plants a failure of the index that was survived.)
 fn goes_offline(switches: Switches, error: &DiskError) -> bool {
+    if error.changed_nothing() {
+        return false;
+    }
     let is_index = [sites::INDEX_OPEN, sites::INDEX_CREATE, sites::INDEX_WRITE].contains(&error.site);
     let survives_index = is_index && switches.off(Switch::LogEndAfterIndex);
     !(survives_index || switches.off(Switch::IgnoreIoError))
@@ -115,6 +130,9 @@ impl<D: Disk> LogDir<D> {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(disk: D, path: PathBuf, switches: Switches) -> Result<Opened<D>, OpenError> {
+        if !path.has_root() {
+            return Err(OpenError::Relative(path));
+        }
         create_with_parents(&disk, &path)?;
         sync_name(&disk, &path).await?;
         let lock = match disk.lock(sites::DIR_LOCK, &path) {
@@ -320,14 +338,37 @@ impl<D: Disk> LogDir<D> {
         Ok(self.removal(deleted))
     }
 
+    /// Takes the directory of a partition that the metadata does not know out of service, as Kafka does (KAFKA-14616,
+    /// KIP-858). It is never removed: perhaps the metadata is an old copy, and not the log. Returns where it is now.
+    ///
+    /// # Errors
+    /// When a disk call fails.
+    pub fn set_stray_log_aside(&self, partition: TopicPartition) -> Result<PathBuf, DiskError> {
+        let path = self.partition_path(partition);
+        let taken = self.disk.list(sites::DIR_LIST, &self.path).on(sites::DIR_LIST, &self.path)?;
+        let mut name = format!("{partition}{STRAY}");
+        let mut number = 1;
+        while taken.iter().any(|entry| entry.name == name) {
+            number += 1;
+            name = format!("{partition}.{number}{STRAY}");
+        }
+        let stray = self.path.join(name);
+        self.disk.rename(sites::DIR_STRAY_RENAME, &path, &stray).on(sites::DIR_STRAY_RENAME, &path)?;
+        Ok(stray)
+    }
+
     /// Removes a directory of [`Opened::deleted`].
     pub fn removal(&self, path: PathBuf) -> Removal<D> {
         Removal { disk: self.disk.clone(), path, names: None }
     }
 
     /// Notes that a disk call in this directory failed. The directory is offline from then on: no call is tried
-    /// again, no log in it takes writes. Returns whether it is offline.
+    /// again, no log in it takes writes. Unless there was no free descriptor, which says nothing of the disk. Returns
+    /// whether it is offline.
     pub fn fail(&self, error: &DiskError) -> bool {
+        if error.changed_nothing() {
+            tracing::warn!(directory = %self.path.display(), %error, "raise the limit of open files");
+        }
         if goes_offline(self.switches, error) {
             if !self.offline.swap(true, Ordering::SeqCst) {
                 tracing::error!(directory = %self.path.display(), %error, "the log directory goes offline");
@@ -361,11 +402,12 @@ fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> 
 
 /// Makes the directory's own name durable, and those of its ancestors: whatever is promised for a file in it hangs on
 /// them, and a process that created them may have been stopped before it came to this. An ancestor that this user
-/// may not open was not made by it.
+/// may not open was not made by it, and one on a file system that syncs no directories cannot be made any more durable.
 async fn sync_name<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
     for parent in path.ancestors().skip(1).filter(|parent| *parent != Path::new("")) {
         match disk.sync_dir(sites::DIR_SYNC, parent).await {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => break,
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {}
             synced => synced.on(sites::DIR_SYNC, parent)?,
         }
     }

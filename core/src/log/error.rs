@@ -6,7 +6,8 @@ use crate::env::Site;
 use crate::ids::Offset;
 use crate::record::batch::BatchError;
 
-/// A disk call failed. The state of the pages is unknown: the directory goes offline, nothing is tried again.
+/// A disk call failed. The state of the pages is unknown: the directory goes offline, nothing is tried again. Unless it
+/// [`DiskError::changed_nothing`].
 #[derive(Debug)]
 pub struct DiskError {
     /// Which call.
@@ -20,6 +21,12 @@ pub struct DiskError {
 impl DiskError {
     pub(super) fn new(site: Site, path: &Path, source: io::Error) -> Self {
         Self { site, path: path.into(), source }
+    }
+
+    /// Whether the process or the machine had no free descriptor (ENFILE, EMFILE). Then nothing was opened, so nothing
+    /// was written or synced either, and the failure says nothing of the disk.
+    pub fn changed_nothing(&self) -> bool {
+        matches!(self.source.raw_os_error(), Some(23 | 24))
     }
 }
 
@@ -123,6 +130,9 @@ pub enum LogError {
     /// What is in the log could not be read, which was needed to go on.
     #[error(transparent)]
     Read(ReadError),
+    /// A write failed before, so that nobody knows what the files hold.
+    #[error("the log takes no more writes after a failure")]
+    Failed,
 }
 
 impl From<ReadError> for LogError {

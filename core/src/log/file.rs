@@ -6,7 +6,7 @@ use std::path::Path;
 use super::error::{DiskError, OnDisk};
 use crate::env::{Disk, File, OpenMode, Site};
 
-/// All bytes of a file, or `None` when there is no such file. Memory grows with bytes that were really read.
+/// All bytes of a file, or `None` when there is no such file.
 pub(super) fn read_file<D: Disk>(
     disk: &D,
     open: Site,

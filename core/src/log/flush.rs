@@ -32,13 +32,20 @@ pub struct Flush<D: Disk> {
     /// The active segment's file, if it is to be synced.
     active: Option<D::File>,
     active_segment: Arc<Segment<D>>,
-    sealed: Vec<Offset>,
+    sealed: Vec<Sealed<D::File>>,
     snapshots: Vec<Offset>,
     epochs: Option<Vec<u8>>,
     epochs_changed: u64,
     names: bool,
     names_changed: u64,
     parent: bool,
+}
+
+/// A sealed segment that is to be synced.
+struct Sealed<F> {
+    base: Offset,
+    /// The file to which the batches were written. After a recovery there is none.
+    file: Option<F>,
 }
 
 impl<D: Disk> Log<D> {
@@ -58,7 +65,7 @@ impl<D: Disk> Log<D> {
             up_to,
             active: (scope == FlushScope::Everything).then(|| self.active.file.clone()),
             active_segment: self.active_segment().clone(),
-            sealed: if is_data { durability.unsynced.clone() } else { Vec::new() },
+            sealed: if is_data { self.unsynced() } else { Vec::new() },
             snapshots: if is_data { durability.snapshots_unsynced.clone() } else { Vec::new() },
             epochs: durability.epochs.is_pending().then(|| checkpoint::encode_epochs(&self.epochs)),
             epochs_changed: durability.epochs.changed,
@@ -66,6 +73,24 @@ impl<D: Disk> Log<D> {
             names_changed: durability.names.changed,
             parent: !durability.directory_synced,
         }
+    }
+
+    fn unsynced(&self) -> Vec<Sealed<D::File>> {
+        let sealed = |base: &Offset| Sealed {
+            base: *base,
+            file: self.segment_at(*base).and_then(|segment| segment.open_file()),
+        };
+        self.durability.unsynced.iter().map(sealed).collect()
+    }
+
+    fn segment_at(&self, base: Offset) -> Option<&Arc<Segment<D>>> {
+        let index = self.segments.binary_search_by_key(&base, |segment| segment.base_offset);
+        index.ok().map(|index| &self.segments[index])
+    }
+
+    /// How many sealed segments wait for a flush, each of which keeps a file open.
+    pub fn unsynced_segments(&self) -> usize {
+        self.durability.unsynced.len()
     }
 
     /// Takes a flush that was synced, and returns the offset below which everything is durable now. `None` when the
@@ -79,10 +104,15 @@ impl<D: Disk> Log<D> {
         if durability.generation != flush.generation {
             return None;
         }
-        durability.unsynced.retain(|base| !flush.sealed.contains(base));
+        let synced = |base: &Offset| flush.sealed.iter().any(|sealed| sealed.base == *base);
+        durability.unsynced.retain(|base| !synced(base));
         durability.snapshots_unsynced.retain(|offset| !flush.snapshots.contains(offset));
         durability.flushed = flush.up_to.map_or(durability.flushed, |up_to| durability.flushed.max(up_to));
-        Some(durability.flushed)
+        let flushed = durability.flushed;
+        for segment in flush.sealed.iter().filter_map(|sealed| self.segment_at(sealed.base)) {
+            segment.close_synced();
+        }
+        Some(flushed)
     }
 
     /// Everything below is on the disk itself.
@@ -121,14 +151,14 @@ impl<D: Disk> Flush<D> {
         if self.active.is_some() {
             self.active_segment.write_buffered()?;
         }
-        for &base in &self.sealed {
-            self.sync_file(Kind::Log, base, sites::FLUSH_SYNC_SEGMENT).await?;
+        for sealed in &self.sealed {
+            self.sync_segment(sealed).await?;
         }
         if let Some(active) = &self.active {
             let synced = active.sync(sites::FLUSH_SYNC_ACTIVE).await;
             synced.on(sites::FLUSH_SYNC_ACTIVE, &self.active_segment.path(Kind::Log))?;
         }
-        for &base in &self.sealed {
+        for &Sealed { base, .. } in &self.sealed {
             self.sync_file(Kind::OffsetIndex, base, sites::FLUSH_SYNC_INDEX).await?;
             self.sync_file(Kind::TimeIndex, base, sites::FLUSH_SYNC_INDEX).await?;
         }
@@ -155,6 +185,14 @@ impl<D: Disk> Flush<D> {
             synced.on(sites::FLUSH_SYNC_PARENT, parent)?;
         }
         Ok(())
+    }
+
+    async fn sync_segment(&self, sealed: &Sealed<D::File>) -> Result<(), DiskError> {
+        let Some(file) = &sealed.file else {
+            return self.sync_file(Kind::Log, sealed.base, sites::FLUSH_SYNC_SEGMENT).await;
+        };
+        let path = Kind::Log.path(&self.directory.path, sealed.base);
+        file.sync(sites::FLUSH_SYNC_SEGMENT).await.on(sites::FLUSH_SYNC_SEGMENT, &path)
     }
 
     /// A file that is gone was removed by retention or a cut: what is not there needs no sync.

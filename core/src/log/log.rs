@@ -211,9 +211,10 @@ impl<D: Disk> Log<D> {
         self.epochs.latest()
     }
 
-    /// Notes a failure, after which the log takes no more writes, and passes it on.
+    /// Notes a failure, after which the log takes no more writes, and passes it on. One that changed nothing fails this
+    /// call alone.
     pub(super) fn failed<T>(&mut self, result: Result<T, DiskError>) -> Result<T, DiskError> {
-        if result.is_err() && self.settings.stops_at_io_error() {
+        if result.as_ref().is_err_and(|error| !error.changed_nothing()) && self.settings.stops_at_io_error() {
             self.failed = true;
         }
         result

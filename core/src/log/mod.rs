@@ -60,6 +60,8 @@ pub struct Settings {
     pub segment_ms: i64,
     /// `index.interval.bytes`: batches between two index entries.
     pub index_interval_bytes: u32,
+    /// `segment.index.bytes`: a segment is rolled when an index has no room left in so many bytes.
+    pub index_bytes_max: u32,
     /// `retention.ms`, or -1 for no limit.
     pub retention_ms: i64,
     /// `retention.bytes`, or -1 for no limit.
@@ -79,6 +81,7 @@ impl Default for Settings {
             segment_bytes: 1 << 30,
             segment_ms: 7 * 24 * 60 * 60 * 1000,
             index_interval_bytes: 4096,
+            index_bytes_max: 10 << 20,
             retention_ms: 7 * 24 * 60 * 60 * 1000,
             retention_bytes: -1,
             preallocate: false,

@@ -1,8 +1,8 @@
 //! Brings a log back after a stop, whatever the stop left.
 //!
 //! What lies below the recovery point was flushed, and is trusted when its indexes look whole. Everything else is
-//! read from end to end: each batch must follow the one before it in offset and epoch and match its CRC; the first
-//! that does not ends the log. Indexes, epochs and producers of that part are folded again from its batches. So is
+//! read from end to end: each batch must follow the one before it in offset and match its CRC; the first that does not
+//! ends the log. Indexes, epochs and producers of that part are folded again from its batches. So is
 //! whatever else is missing: the indexes, the epoch checkpoint and the snapshots are all derived from the segments.
 //!
 //! After a clean shutdown nothing but the last few batches is looked at.

@@ -78,7 +78,7 @@ impl<D: Disk> Log<D> {
     /// Takes the oldest segments out of the log as long as they are below its start, too old, or too much; only
     /// whole ones below the high watermark. Their files go in a later round, when a flush has made the new start
     /// durable: a loss of power in between must not bring back some of them without the others. Then
-    /// [`Log::take_removal`] has the work of removing them, which is long. Closes what reads have left open.
+    /// [`Log::take_removal`] has the work of removing them, which is long.
     ///
     /// # Errors
     /// When a disk call fails; then the log takes no more writes.
@@ -102,7 +102,6 @@ impl<D: Disk> Log<D> {
         let begins = self.segments[0].base_offset;
         self.durability.unsynced.retain(|base| *base >= begins);
         self.doomed.extend(doomed.into_iter().map(|segment| Doomed { segment, names, epochs }));
-        self.view.close_idle();
         Ok(Retained { segments_removed: due, log_start: self.log_start })
     }
 

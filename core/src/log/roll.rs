@@ -47,8 +47,14 @@ impl<D: Disk> Log<D> {
     ) -> Result<(), DiskError> {
         let full = self.active.position + size_bytes as u64 > u64::from(self.settings.segment_bytes);
         let last = header.last_offset().expect("admitted");
-        if full || !self.active_segment().takes(last, size_bytes) || self.is_aged(header, now) {
-            self.roll_at(header.base_offset, now)?;
+        let segment = self.active_segment();
+        // It is sealed already when a roll found no free descriptor for what comes behind.
+        let has_no_room = full
+            || segment.is_sealed()
+            || !segment.takes(last, size_bytes)
+            || segment.has_full_index(self.settings.index_bytes_max);
+        if has_no_room || self.is_aged(header, now) {
+            self.roll_to_next(now)?;
         }
         Ok(())
     }
@@ -74,14 +80,16 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// When a disk call fails; then the log takes no more writes.
     pub fn roll(&mut self, now: Timestamp) -> Result<(), LogError> {
-        Ok(self.roll_at(self.log_end, now)?)
+        Ok(self.roll_to_next(now)?)
     }
 
-    fn roll_at(&mut self, base_offset: Offset, now: Timestamp) -> Result<(), DiskError> {
+    /// The new segment begins where the last one ends, also when the next batch begins later: recovery takes a gap
+    /// between two segments for a lost one.
+    fn roll_to_next(&mut self, now: Timestamp) -> Result<(), DiskError> {
         if self.active.position == 0 {
             return Ok(());
         }
-        let rolled = self.seal_active().and_then(|()| self.begin_segment(base_offset, now));
+        let rolled = self.seal_active().and_then(|()| self.begin_segment(self.log_end, now));
         self.failed(rolled)
     }
 
@@ -92,8 +100,15 @@ impl<D: Disk> Log<D> {
             let trimmed = self.active.file.truncate(sites::SEGMENT_TRIM, self.active.position);
             trimmed.on(sites::SEGMENT_TRIM, &segment.path(Kind::Log))?;
         }
-        self.durability.unsynced.push(segment.base_offset);
+        self.note_unsynced(segment.base_offset);
         self.write_snapshot()
+    }
+
+    /// Notes that a segment is to be synced.
+    pub(super) fn note_unsynced(&mut self, base: Offset) {
+        if let Err(index) = self.durability.unsynced.binary_search(&base) {
+            self.durability.unsynced.insert(index, base);
+        }
     }
 
     /// Begins a segment behind the last one, which is sealed.
@@ -150,17 +165,15 @@ impl<D: Disk> Log<D> {
     /// that finds the clean-shutdown marker trusts the files and scans nothing.
     ///
     /// # Errors
-    /// When a disk call fails: the marker must not be written.
+    /// When a disk call fails, or has failed before: the marker must not be written.
     pub fn close(&mut self) -> Result<(), LogError> {
         if self.failed {
-            return Ok(());
+            return Err(LogError::Failed);
         }
         let segment = self.active_segment().clone();
         let finished = segment.finish().and_then(|()| self.write_snapshot());
         self.failed(finished)?;
-        if !self.durability.unsynced.contains(&segment.base_offset) {
-            self.durability.unsynced.push(segment.base_offset);
-        }
+        self.note_unsynced(segment.base_offset);
         self.durability.names.changed += 1;
         Ok(())
     }

@@ -2,8 +2,9 @@
 //!
 //! Its owner, the log, appends; readers hold it through a [`View`](super::View) and share nothing with the appender
 //! but the short lock on what is published here. The active segment keeps its indexes in memory and its file open.
-//! A sealed one keeps nothing: its files are opened when it is read and closed when it rests
-//! ([`Segment::close_idle`]), so that a partition at rest costs one descriptor.
+//! A sealed one keeps its file open until it was synced, and nothing from then on: a read opens what it needs, and
+//! whoever sends the slice has a handle of his own. So readers cannot use up the descriptors of the process with the
+//! segments of a long log, and a partition at rest costs one.
 
 use std::io::{ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
@@ -46,9 +47,9 @@ struct State<F> {
     removed: bool,
     offsets_written: usize,
     times_written: usize,
+    /// Of the active segment, or of one that is to be synced: a failure of the write-back is told to those who had the
+    /// file open when it happened, and perhaps to nobody else.
     file: Option<F>,
-    offset_index: Option<F>,
-    time_index: Option<F>,
     /// Bytes that were accepted but not written: always empty, but for the simulator's switch `user-buffer`.
     buffered: Vec<u8>,
 }
@@ -110,8 +111,6 @@ impl<D: Disk> Segment<D> {
             offsets_written: written.offsets,
             times_written: written.times,
             file,
-            offset_index: None,
-            time_index: None,
             buffered: Vec::new(),
         };
         Arc::new(Self { base_offset: state.contents.base_offset, directory, state: Mutex::new(state) })
@@ -149,6 +148,11 @@ impl<D: Disk> Segment<D> {
 
     pub(super) fn takes(&self, last_offset: Offset, size_bytes: usize) -> bool {
         self.state().contents.takes(last_offset, size_bytes)
+    }
+
+    /// Whether an index of this size has no room for another entry.
+    pub(super) fn has_full_index(&self, index_bytes_max: u32) -> bool {
+        self.state().contents.has_full_index(index_bytes_max)
     }
 
     /// Publishes a batch that was written at the end. Returns whether index entries should go to disk.
@@ -207,8 +211,25 @@ impl<D: Disk> Segment<D> {
         state.sealed = true;
         state.contents.offsets = Vec::new();
         state.contents.times = Vec::new();
-        state.file = None;
         Ok(())
+    }
+
+    /// Whether the appends have ended.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.state().sealed
+    }
+
+    /// The file, if it is open.
+    pub(super) fn open_file(&self) -> Option<D::File> {
+        self.state().file.clone()
+    }
+
+    /// A sync of the sealed segment has succeeded: its file need not be open any more.
+    pub(super) fn close_synced(&self) {
+        let mut state = self.state();
+        if state.sealed {
+            state.file = None;
+        }
     }
 
     /// Brings the disk up to date with memory, as at a clean shutdown.
@@ -218,24 +239,6 @@ impl<D: Disk> Segment<D> {
             self.state().contents.seal();
         }
         self.write_indexes()
-    }
-
-    #[cfg(test)]
-    pub(super) fn open_files(&self) -> usize {
-        let state = self.state();
-        usize::from(state.file.is_some())
-            + usize::from(state.offset_index.is_some())
-            + usize::from(state.time_index.is_some())
-    }
-
-    /// Closes what reads of a sealed segment opened.
-    pub(super) fn close_idle(&self) {
-        let mut state = self.state();
-        if state.sealed {
-            state.file = None;
-        }
-        state.offset_index = None;
-        state.time_index = None;
     }
 
     /// The file and how much of it counts.
@@ -256,7 +259,7 @@ impl<D: Disk> Segment<D> {
             Some(file) => file.clone(),
             None => {
                 let opened = self.directory.disk.open(sites::SEGMENT_OPEN, &path, OpenMode::Read);
-                state.file.insert(opened.on(sites::SEGMENT_OPEN, &path)?).clone()
+                opened.on(sites::SEGMENT_OPEN, &path)?
             }
         };
         Ok(Extent { file, size: state.contents.size, end_offset: state.contents.end_offset })
@@ -294,6 +297,20 @@ impl<D: Disk> Segment<D> {
             last = Some(Located { position, header });
         }
         Ok(last.filter(|located| located.position > from))
+    }
+
+    /// One past the last record before `position`, which is where a batch begins.
+    pub(super) fn end_before(&self, extent: &Extent<D::File>, position: u64) -> Result<Offset, ReadError> {
+        let entry = self.floor_offset(|entry| u64::from(entry.position) < position)?;
+        let mut scan = self.scan(extent, entry.map_or(0, |entry| u64::from(entry.position)));
+        let mut end = self.base_offset;
+        while let Some((at, header)) = scan.next().map_err(|error| self.scan_error(extent, error))? {
+            if at >= position {
+                break;
+            }
+            end = header.next_offset().unwrap_or(end);
+        }
+        Ok(end)
     }
 
     /// The first batch with a timestamp of at least `target`.
@@ -362,7 +379,7 @@ impl<D: Disk> Segment<D> {
     /// The last entry of the offset index for which `holds`, which is true of a prefix.
     fn floor_offset(&self, holds: impl Fn(&OffsetEntry) -> bool) -> Result<Option<OffsetEntry>, ReadError> {
         let floor = {
-            let mut state = self.state();
+            let state = self.state();
             if state.removed {
                 return Err(ReadError::CutMeanwhile);
             }
@@ -370,14 +387,14 @@ impl<D: Disk> Segment<D> {
                 return Ok(floor_in_memory(&state.contents.offsets, holds));
             }
             let (path, len) = (self.path(Kind::OffsetIndex), state.offsets_written);
-            floor_on_disk(&self.directory.disk, &path, &mut state.offset_index, len, holds)
+            floor_on_disk(&self.directory.disk, &path, len, holds)
         };
         floor.map_err(|error| self.read_error(error))
     }
 
     fn floor_time(&self, holds: impl Fn(&TimeEntry) -> bool) -> Result<Option<TimeEntry>, ReadError> {
         let floor = {
-            let mut state = self.state();
+            let state = self.state();
             if state.removed {
                 return Err(ReadError::CutMeanwhile);
             }
@@ -385,7 +402,7 @@ impl<D: Disk> Segment<D> {
                 return Ok(floor_in_memory(&state.contents.times, holds));
             }
             let (path, len) = (self.path(Kind::TimeIndex), state.times_written);
-            floor_on_disk(&self.directory.disk, &path, &mut state.time_index, len, holds)
+            floor_on_disk(&self.directory.disk, &path, len, holds)
         };
         floor.map_err(|error| self.read_error(error))
     }
@@ -407,7 +424,7 @@ impl<D: Disk> Segment<D> {
             state.times_written = state.times_written.min(contents.times.len());
             state.contents = contents;
             state.sealed = false;
-            (state.file, state.offset_index, state.time_index) = (None, None, None);
+            state.file = Some(log.clone());
         }
         log.truncate(sites::TRUNCATE_CUT, position).on(sites::TRUNCATE_CUT, &log_path)?;
         let (offsets, times) = {
@@ -484,24 +501,17 @@ fn floor_in_memory<T: Entry>(entries: &[T], holds: impl Fn(&T) -> bool) -> Optio
     entries.partition_point(holds).checked_sub(1).map(|index| entries[index])
 }
 
-/// Binary search in an index file, opened for as long as the segment is being read.
+/// Binary search in an index file.
 fn floor_on_disk<D: Disk, T: Entry>(
     disk: &D,
     path: &Path,
-    file: &mut Option<D::File>,
     len: usize,
     holds: impl Fn(&T) -> bool,
 ) -> Result<Option<T>, DiskError> {
     if len == 0 {
         return Ok(None);
     }
-    let file = match file {
-        Some(file) => &*file,
-        None => {
-            let opened = disk.open(sites::INDEX_OPEN_READ, path, OpenMode::Read);
-            file.insert(opened.on(sites::INDEX_OPEN_READ, path)?)
-        }
-    };
+    let file = disk.open(sites::INDEX_OPEN_READ, path, OpenMode::Read).on(sites::INDEX_OPEN_READ, path)?;
     let (mut low, mut high, mut floor) = (0, len, None);
     let mut bytes = [0; 16];
     while low < high {

@@ -118,6 +118,8 @@ sites! {
     DIR_SYNC = "log.dir.sync";
     /// A deleted partition's directory gets a name that says so.
     DIR_DELETE_RENAME = "log.dir.delete-rename";
+    /// The directory of a partition that the metadata does not know gets a name that says so.
+    DIR_STRAY_RENAME = "log.dir.stray-rename";
     /// A deleted partition's directory is listed.
     DIR_DELETE_LIST = "log.dir.delete-list";
     /// A file of a deleted partition is removed.

@@ -14,6 +14,8 @@ use crate::record::batch::{Batch, CRC_START, crc32c};
 use crate::time::Timestamp;
 
 mod dir;
+mod failures;
+mod gaps;
 mod golden;
 mod model;
 #[cfg(feature = "museum")]
@@ -55,6 +57,14 @@ impl Sent {
         bytes[17..21].copy_from_slice(&crc.to_be_bytes());
         Batch::split_from(&mut bytes.freeze()).expect("a good batch")
     }
+}
+
+/// A leader's batch: with the offset and the epoch it has there.
+pub(super) fn at(sent: Sent, base_offset: Offset, epoch: LeaderEpoch) -> Batch {
+    let batch = sent.batch();
+    let mut bytes = BytesMut::from(&batch.bytes()[..]);
+    bytes[..16].copy_from_slice(&batch.patched_prefix(base_offset, epoch));
+    Batch::split_from(&mut bytes.freeze()).expect("only the prefix changed")
 }
 
 /// Futures of the in-memory disk never wait.
@@ -178,9 +188,7 @@ fn a_follower_keeps_offsets_and_may_leave_a_gap_but_never_overlap() {
     let disk = MemoryDisk::new(0);
     let mut log = create(&disk, small());
     append_many(&mut log, 2);
-    let mut bytes = BytesMut::from(&ONE.batch().bytes()[..]);
-    bytes[..8].copy_from_slice(&9i64.to_be_bytes());
-    let batch = Batch::split_from(&mut bytes.freeze()).expect("a good batch");
+    let batch = at(ONE, Offset(9), EPOCH);
     assert_eq!(log.append_as_follower(&batch, NOW).expect("it follows").log_end, Offset(10));
     assert!(matches!(log.append_as_follower(&batch, NOW), Err(AppendError::NotAtEnd { .. })));
     let slice = log.view().read(Offset(5), Offset(10), 1000, true).expect("inside");
@@ -427,42 +435,6 @@ fn the_start_moves_at_once_and_files_go_with_retention() {
     assert_eq!(log.segment_count(), 3);
     assert_eq!(log.delete_old_segments(NOW, Offset(25)).expect("works").segments_removed, 1);
     assert_eq!(log.log_start(), Offset(15));
-}
-
-#[test]
-fn after_a_failed_write_nothing_is_written() {
-    let disk = MemoryDisk::new(0);
-    let mut log = create(&disk, small());
-    append(&mut log, ONE);
-    disk.fail_next(sites::APPEND_WRITE, ErrorKind::StorageFull);
-    let failed = log.append(&ONE.batch(), EPOCH, NOW);
-    assert!(matches!(failed, Err(AppendError::Disk(error)) if error.site == sites::APPEND_WRITE));
-    assert!(matches!(log.append(&ONE.batch(), EPOCH, NOW), Err(AppendError::Offline)));
-    assert_eq!(log.log_end(), Offset(1));
-    assert_eq!(read_all(&log.view(), Offset::ZERO, 1000).len(), 1);
-}
-
-#[test]
-fn an_index_that_cannot_be_written_gives_no_offset_away_twice() {
-    // KAFKA-7866.
-    let disk = MemoryDisk::new(0);
-    let settings = Settings { segment_bytes: 1 << 20, index_interval_bytes: 0, ..small() };
-    let mut log = create(&disk, settings);
-    append_many(&mut log, 256);
-    disk.fail_next(sites::INDEX_WRITE, ErrorKind::StorageFull);
-    assert!(matches!(log.append(&ONE.batch(), EPOCH, NOW), Err(AppendError::Disk(_))));
-    assert_eq!(log.log_end(), Offset(257), "the batch is in the log, whatever became of the index");
-    assert!(log.has_failed());
-}
-
-#[test]
-fn a_partition_at_rest_keeps_one_file_open() {
-    let disk = MemoryDisk::new(0);
-    let mut log = create(&disk, small());
-    append_many(&mut log, 35);
-    read_all(&log.view(), Offset::ZERO, 1000);
-    log.delete_old_segments(NOW, Offset(35)).expect("works");
-    assert_eq!(log.segments.iter().map(|segment| segment.open_files()).sum::<usize>(), 1);
 }
 
 #[test]

@@ -19,7 +19,7 @@ const FOLD_BYTES: usize = 64 << 10;
 #[must_use = "a lower recovery point must be on disk before anything is appended"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Truncated {
-    /// The new log end: the offset asked for, or less when that lay inside a batch.
+    /// The new log end: the offset asked for, or less when that lay inside a batch or behind a gap.
     pub log_end: Offset,
     /// Whether the cut went below what was flushed. Then
     /// [`LogDir::lower_recovery_point`](super::dir::LogDir::lower_recovery_point) must be told [`Log::recovery_point`]
@@ -107,7 +107,8 @@ impl<D: Disk> Log<D> {
             false => None,
         };
         let Some(located) = located else { return Ok(Cut { log_end: offset, kept, position: None }) };
-        let log_end = located.header.base_offset.min(offset);
+        // Behind a gap the log ends with the batch before it, for the next segment must begin where this one ends.
+        let log_end = segment.end_before(&extent, located.position)?;
         Ok(match located.position {
             _ if log_end <= self.log_start => Cut { log_end: self.log_start, kept: 0, position: None },
             0 => Cut { log_end, kept: last, position: None },
@@ -119,12 +120,6 @@ impl<D: Disk> Log<D> {
         if self.epochs.truncate_from_end(log_end) {
             self.durability.epochs.changed += 1;
             self.publish();
-        }
-    }
-
-    fn note_unsynced(&mut self, base: Offset) {
-        if let Err(index) = self.durability.unsynced.binary_search(&base) {
-            self.durability.unsynced.insert(index, base);
         }
     }
 

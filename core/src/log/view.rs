@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 /// What readers hold of a log: its segments, its start and its epochs, as of one moment; appends show through it.
 ///
-/// Reading takes no lock that an append holds while it writes.
+/// Reading takes no lock that an append holds while it writes batches; index entries are written under one.
 pub struct View<D: Disk> {
     segments: Vec<Arc<Segment<D>>>,
     log_start: Offset,
@@ -75,11 +75,6 @@ impl<D: Disk> View<D> {
         self.segments.iter().map(|segment| segment.size()).sum()
     }
 
-    /// Closes the files of segments that nobody appends to; the next read opens them again.
-    pub fn close_idle(&self) {
-        self.segments.iter().for_each(|segment| segment.close_idle());
-    }
-
     /// Finds whole batches from the one that holds `from` on, all of whose records lie below `bound`: at most
     /// `bytes_max` bytes, but the first batch whatever its size if `at_least_one_batch`. Nothing is found at or
     /// above the bound.
@@ -124,15 +119,20 @@ impl<D: Disk> View<D> {
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub fn offset_for_timestamp(&self, target: Timestamp) -> Result<Option<TimestampOffset>, ReadError> {
+    #[cfg(test)]
+    pub(crate) fn offset_for_timestamp(
+        &self,
+        target: Timestamp,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
         Ok(self.batch_for_timestamp(target, self.log_start)?.map(|(_, located)| TimestampOffset {
             timestamp: located.header.max_timestamp,
             offset: located.header.base_offset.max(self.log_start),
         }))
     }
 
-    /// As [`View::offset_for_timestamp`], with the batch's place, so that its records can be read; of the batches that
-    /// end behind `from`, so that a search can go on where a batch did not hold what its header promised.
+    /// The first batch with a timestamp of at least `target` by its header; which record it is, only the records say. Of
+    /// the batches that end behind `from`, so that a search can go on where a batch did not hold what its header
+    /// promised.
     ///
     /// # Errors
     /// See [`ReadError`].

@@ -43,6 +43,9 @@ pub(super) async fn open<E: Env>(env: &E, config: &Config) -> Result<Directories
         let takes_partitions = config.log_dirs.iter().any(|path| path == directory.dir.path());
         ready.push(make_ready(env, config, &cluster_id, directory, takes_partitions).await?);
     }
+    if !ready.iter().any(|ready| ready.takes_partitions) {
+        return Err(StartError::NoWorkingDirectory);
+    }
     check_ids(&ready)?;
     Ok(Directories { cluster_id, ready })
 }

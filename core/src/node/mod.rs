@@ -59,6 +59,8 @@ pub struct Node<E: Env> {
     metadata: Arc<Directory<E::Disk>>,
     broker_epoch: BrokerEpoch,
     workers: Vec<Worker>,
+    /// What may be within a sync, and is therefore never ended at an await.
+    flushers: Vec<Worker>,
     quorum_worker: Worker,
     quorum_ended: oneshot::Receiver<Result<Checkpointed, QuorumError>>,
 }
@@ -114,6 +116,10 @@ impl<E: Env> Node<E> {
         self.quorum_worker.end().await;
         for worker in self.workers {
             worker.end().await;
+        }
+        self.directories.iter().for_each(|working| working.flusher.stop());
+        for flusher in self.flushers {
+            flusher.ended().await;
         }
         let mut clean = Vec::new();
         for working in &self.directories {

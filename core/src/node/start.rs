@@ -20,7 +20,7 @@ use crate::log::recovery::Checkpointed;
 use crate::metadata::records::{
     BrokerEndpoint, BrokerFeature, METADATA_VERSION, METADATA_VERSION_FEATURE, METADATA_VERSION_MIN,
 };
-use crate::partition::{Applier, Directory, Flusher, FlusherSettings, Found, Parked, Table};
+use crate::partition::{Applier, Directory, Flusher, FlusherSettings, Found, LoadedMetadata, Parked, Table};
 use crate::quorum::{self, LoadError, Loaded, Publication, Quorum, QuorumError};
 use crate::server::{self, Server};
 use crate::sync::Arc;
@@ -37,6 +37,9 @@ pub enum StartError {
     /// No directory is configured.
     #[error("log.dirs names no directory")]
     NoDirectory,
+    /// None of the directories for partitions works; the log says why, of each.
+    #[error("no directory of log.dirs could be opened: look after the disks, then start again")]
+    NoWorkingDirectory,
     /// A directory of another node.
     #[error("{} belongs to node {theirs}, not to {ours}: set node.id={theirs} or another log.dirs", .path.display())]
     OtherNode {
@@ -128,16 +131,17 @@ pub(super) async fn start<E: Env>(env: E, config: Arc<Config>) -> Result<Node<E>
     if !config.is_sole_voter {
         return Err(StartError::NotSoleVoter);
     }
-    let loaded = load_metadata(&env, &config, &opened).await?;
+    let mut loaded = load_metadata(&env, &config, &opened).await?;
     if loaded.quorum.image().offset == Offset::UNKNOWN && opened.hold_partitions() {
         // Every log would be taken for that of a deleted topic.
         return Err(StartError::MetadataMissing);
     }
     let (parts, found) = assemble(&env, &config, opened);
     let mut applier = parts.applier();
-    let image = loaded.quorum.image();
+    let removed_topics = std::mem::take(&mut loaded.removed_topics);
+    let metadata = LoadedMetadata { image: loaded.quorum.image(), removed_topics };
     for ((_, working), found) in parts.directories.iter().zip(found) {
-        applier.load(&image, &working.directory, found).await;
+        applier.load(&metadata, &working.directory, found).await;
         working.directory.log_dir().finish_loading().await?;
     }
     let address = config.listener.bind_address();
@@ -235,7 +239,7 @@ async fn run_parts<E: Env>(
     loaded: Loaded<E>,
     (listener, port): (<E::Net as Net>::Listener, u16),
 ) -> Result<Node<E>, StartError> {
-    let Loaded { quorum, driver, publications } = loaded;
+    let Loaded { quorum, driver, publications, removed_topics: _ } = loaded;
     let env = parts.env.clone();
     let (end, mut quorum_ended) = oneshot::channel();
     let quorum_worker = Worker::start(&env, Lane::Control, "quorum", async move {
@@ -247,10 +251,11 @@ async fn run_parts<E: Env>(
     let follow = follow(applier, publications, Arc::clone(&metadata));
     let mut workers = vec![Worker::start(&env, Lane::Data, "applier", follow)];
     workers.push(Worker::start(&env, Lane::Data, "parked", Arc::clone(&parts.parked).run(env.clone())));
+    let mut flushers = Vec::with_capacity(2 * parts.directories.len());
     for (_, working) in &parts.directories {
-        workers.push(Worker::start(&env, Lane::Data, "flusher", Arc::clone(&working.flusher).run()));
+        flushers.push(Worker::start(&env, Lane::Data, "flusher", Arc::clone(&working.flusher).run()));
         let background = Arc::clone(&working.flusher).run_background();
-        workers.push(Worker::start(&env, Lane::Data, "background", background));
+        flushers.push(Worker::start(&env, Lane::Data, "background", background));
     }
     let broker_epoch = match register(&quorum, parts.registration(port)).await {
         Ok(epoch) => epoch,
@@ -271,7 +276,17 @@ async fn run_parts<E: Env>(
     );
     let server = Server::serve(Arc::new(services), server::Settings::of(&parts.config), listener);
     let directories = parts.directories.into_iter().map(|(_, working)| working).collect();
-    Ok(Node { server, quorum, directories, metadata, broker_epoch, workers, quorum_worker, quorum_ended })
+    Ok(Node {
+        server,
+        quorum,
+        directories,
+        metadata,
+        broker_epoch,
+        workers,
+        flushers,
+        quorum_worker,
+        quorum_ended,
+    })
 }
 
 /// Follows the metadata on the data lane, and lets the answers go that wait for it.

@@ -258,6 +258,14 @@ fn deleted_topics_leave_no_files_behind_even_when_the_deletion_was_cut_short() {
 }
 
 #[test]
+fn a_node_without_any_directory_for_partitions_says_so_instead_of_starting() {
+    let disk = MemoryDisk::new(1);
+    disk.put("/a", b"a file where the directory should be");
+    let text = refusal(&disk, &[("log.dirs", "/a"), ("metadata.log.dir", "/m")]);
+    assert!(text.contains("no directory of log.dirs"), "{text}");
+}
+
+#[test]
 fn two_nodes_cannot_share_a_directory() {
     let disk = MemoryDisk::new(1);
     let env = world(&disk);
@@ -302,8 +310,8 @@ fn a_directory_of_another_node_cluster_or_quorum_is_refused() {
     assert!(node.err().expect("another cluster").to_string().contains("belongs to cluster c, not to d"));
 }
 
-#[test]
-fn logs_without_metadata_are_never_taken_for_deleted_topics() {
+/// A disk on which a node served a topic and stopped, without its metadata log.
+fn disk_without_metadata() -> MemoryDisk {
     let disk = MemoryDisk::new(1);
     let env = world(&disk);
     env.node.block_on(async {
@@ -314,11 +322,135 @@ fn logs_without_metadata_are_never_taken_for_deleted_topics() {
     let disk = disk.restart_process();
     let from = Path::new("/data/__cluster_metadata-0");
     disk.rename(LIST, from, Path::new("/data/elsewhere")).expect("the directory is there");
+    disk
+}
+
+#[test]
+fn logs_without_metadata_are_never_taken_for_deleted_topics() {
+    let disk = disk_without_metadata();
+    for checkpoint in ["recovery-point-offset-checkpoint", "replication-offset-checkpoint"] {
+        disk.put(format!("/data/{checkpoint}"), b"0\n0\n");
+    }
     let before = names(&disk);
     let text = refusal(&disk, &[]);
     assert!(text.contains("restore"), "{text}");
     let left = |names: Vec<String>| names.into_iter().filter(|name| name.ends_with("-0")).collect::<Vec<_>>();
     assert_eq!(left(names(&disk)).len(), left(before).len() + 1, "the topic's log stays");
+}
+
+/// Begun anew, it would give broker epochs and producer ids again.
+#[test]
+fn a_metadata_log_that_is_gone_is_not_begun_anew_when_the_checkpoints_know_it() {
+    let disk = disk_without_metadata();
+    // Not even a topic's log is there to say that something is missing.
+    for name in names(&disk).into_iter().filter(|name| name.ends_with("-0")) {
+        disk.rename(LIST, &Path::new("/data").join(&name), &Path::new("/data").join(format!("{name}x")))
+            .expect("there");
+    }
+    let before = names(&disk);
+    let text = refusal(&disk, &[]);
+    assert!(text.contains("committed metadata is lost"), "{text}");
+    let files = |names: Vec<String>| names.into_iter().filter(|name| name.ends_with("-0")).count();
+    assert_eq!(files(names(&disk)), files(before), "nothing is created");
+}
+
+/// The files of the metadata log and the checkpoints of its directory.
+fn copy_of_metadata(disk: &MemoryDisk) -> Vec<(String, Vec<u8>)> {
+    let mut copy = Vec::new();
+    for directory in ["/data/__cluster_metadata-0", "/data"] {
+        for entry in disk.list(LIST, Path::new(directory)).expect("a directory") {
+            if !entry.is_dir && entry.name != "meta.properties" && !entry.name.starts_with('.') {
+                let path = format!("{directory}/{}", entry.name);
+                copy.push((path.clone(), disk.bytes(&path).expect("a file")));
+            }
+        }
+    }
+    copy
+}
+
+fn directories_of(disk: &MemoryDisk, id: crate::ids::TopicId) -> Vec<String> {
+    let prefix = id.to_string();
+    names(disk).into_iter().filter(|name| name.starts_with(&prefix)).collect()
+}
+
+#[test]
+fn a_start_on_an_old_copy_of_the_metadata_sets_unknown_logs_aside_and_removes_none() {
+    let mut disk = MemoryDisk::new(1);
+    let env = world(&disk);
+    env.node.block_on(async { stop(started(&env).await).await });
+    let copy = copy_of_metadata(&disk);
+    disk = disk.restart_process();
+    let env = world(&disk);
+    let id = env.node.block_on(async {
+        let node = started(&env).await;
+        let created = create(&node, NewTopic::with_defaults("today")).await.expect("the topic is new");
+        stop(node).await;
+        created.id
+    });
+    for round in 1..3 {
+        disk = disk.restart_process();
+        copy.iter().for_each(|(path, bytes)| disk.put(path, bytes));
+        let env = world(&disk);
+        env.node.block_on(async {
+            let node = started(&env).await;
+            env.sleep(Duration::from_secs(1)).await;
+            stop(node).await;
+        });
+        assert_eq!(directories_of(&disk, id)[0], format!("{id}-0-stray"), "{round}");
+        assert!(disk.bytes(format!("/data/{id}-0-stray/00000000000000000000.log")).is_ok());
+    }
+}
+
+/// The node stopped behind the record and before it had followed: the record says that the log may go.
+#[test]
+fn a_log_whose_topic_a_record_removed_is_deleted_at_the_next_start() {
+    let mut disk = MemoryDisk::new(1);
+    let env = world(&disk);
+    let id = env.node.block_on(async {
+        let node = started(&env).await;
+        let id = create(&node, NewTopic::with_defaults("t")).await.expect("t is new").id;
+        let gone = TopicReference::Name("t".to_owned());
+        node.quorum().submit(Command::DeleteTopics { topics: vec![gone] }).await.expect("t is there");
+        id
+    });
+    disk = disk.restart_process();
+    let [deleted] = &directories_of(&disk, id)[..] else { panic!("its files are there") };
+    let (from, to) = (Path::new("/data").join(deleted), Path::new("/data").join(format!("{id}-0")));
+    disk.rename(LIST, &from, &to).expect("there");
+    let env = world(&disk);
+    env.node.block_on(async {
+        let node = started(&env).await;
+        env.sleep(Duration::from_secs(1)).await;
+        assert_eq!(directories_of(&disk, id), Vec::<String>::new());
+        stop(node).await;
+    });
+}
+
+#[test]
+fn a_partition_whose_directory_was_lost_begins_where_the_checkpoints_say_that_it_ended() {
+    let mut disk = MemoryDisk::new(1);
+    let env = world(&disk);
+    let id = env.node.block_on(async {
+        let node = started(&env).await;
+        let id = create(&node, NewTopic::with_defaults("t")).await.expect("t is new").id;
+        stop(node).await;
+        id
+    });
+    disk = disk.restart_process();
+    disk.rename(LIST, &Path::new("/data").join(format!("{id}-0")), Path::new("/data/lost")).expect("there");
+    disk.put("/data/recovery-point-offset-checkpoint", format!("0\n1\n{id} 0 1000\n").as_bytes());
+    disk.put("/data/log-start-offset-checkpoint", format!("0\n1\n{id} 0 500\n").as_bytes());
+    for _ in 0..2 {
+        let env = world(&disk);
+        env.node.keep_facts();
+        env.node.block_on(async { stop(started(&env).await).await });
+        let begins = |fact: &Fact| match fact {
+            Fact::Recovered { partition, log_start, .. } if partition.topic_id == id => Some(log_start.0),
+            _ => None,
+        };
+        assert_eq!(env.node.take_facts().iter().find_map(begins), Some(1000));
+        disk = disk.restart_process();
+    }
 }
 
 #[test]
@@ -347,7 +479,7 @@ fn a_failed_sync_of_the_metadata_ends_the_node_and_is_not_tried_again() {
     env.node.block_on(async {
         let node = started(&env).await;
         disk.fail_next(sites::FLUSH_SYNC_ACTIVE, std::io::ErrorKind::Other);
-        assert_eq!(create(&node, NewTopic::with_defaults("t")).await, Err(Rejection::NotController));
+        assert_eq!(create(&node, NewTopic::with_defaults("t")).await, Err(Rejection::OutcomeUnknown));
         let ended = node.run(std::future::pending()).await;
         assert!(matches!(ended, Err(Fatal::MetadataDirectory(_))), "{ended:?}");
     });

@@ -33,6 +33,11 @@ impl Worker {
         Self { stop, ended, _task: task }
     }
 
+    /// Waits until the task has ended by itself.
+    pub(super) async fn ended(self) {
+        let _ = self.ended.await;
+    }
+
     /// Ends the task at its next await, and returns when it has ended.
     pub(super) async fn end(self) {
         drop(self.stop);

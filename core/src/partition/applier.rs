@@ -138,15 +138,31 @@ impl<E: Env> Applier<E> {
         let directory = self.directory_of(registration)?;
         directory.check()?;
         let now = self.env.clock().wall();
-        match directory.log_dir().create_log(id, settings.log, Offset::ZERO, now) {
+        let start = self.start_of_new_log(directory, id);
+        match directory.log_dir().create_log(id, settings.log, start, now) {
             Ok(log) => {
                 let (log_start, log_end) = (log.log_start(), log.log_end());
                 self.env.observe(&Fact::Recovered { partition: id, clean: false, log_start, log_end });
-                Ok(Arc::new(Partition::new(id, log, Offset::ZERO, settings, Arc::clone(directory))))
+                Ok(Arc::new(Partition::new(id, log, start, settings, Arc::clone(directory))))
             }
             Err(LogError::Disk(error)) => Err(directory.fail(&self.env, &error)),
-            Err(LogError::Read(error)) => Err(StorageError { cause: error.to_string() }),
+            Err(error @ (LogError::Read(_) | LogError::Failed)) => {
+                Err(StorageError { cause: error.to_string() })
+            }
         }
+    }
+
+    /// Where a log that is not there begins: at 0, unless the checkpoints know it. Then its directory was lost, and no
+    /// offset may be given twice.
+    fn start_of_new_log(&self, directory: &Directory<E::Disk>, id: TopicPartition) -> Offset {
+        let Some(known) = directory.noted().get(&id).copied() else { return Offset::ZERO };
+        let start = known.log_start.max(known.high_watermark).max(known.recovery_point);
+        if start > Offset::ZERO {
+            self.env.reached("partition.committed_records_lost");
+            tracing::error!(partition = %id, %start,
+                "the directory of this partition is gone with all its records: the log begins anew where it had ended");
+        }
+        start
     }
 
     /// The directory that the controller chose; where it chose none, the first that works.

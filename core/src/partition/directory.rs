@@ -10,6 +10,7 @@ use crate::ids::TopicPartition;
 use crate::log::DiskError;
 use crate::log::dir::LogDir;
 use crate::log::recovery::Checkpointed;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex};
 
 use super::locked;
@@ -34,6 +35,9 @@ pub struct Directory<D: Disk> {
     noted: Mutex<BTreeMap<TopicPartition, Checkpointed>>,
     checkpoint_requests: Mutex<Vec<oneshot::Sender<()>>>,
     checkpoint_wanted: Notify,
+    is_stopping: AtomicBool,
+    stopping: Notify,
+    has_abandoned_sync: AtomicBool,
 }
 
 impl<D: Disk> Directory<D> {
@@ -49,6 +53,9 @@ impl<D: Disk> Directory<D> {
             noted: Mutex::new(BTreeMap::new()),
             checkpoint_requests: Mutex::new(Vec::new()),
             checkpoint_wanted: Notify::new(),
+            is_stopping: AtomicBool::new(false),
+            stopping: Notify::new(),
+            has_abandoned_sync: AtomicBool::new(false),
         }
     }
 
@@ -148,14 +155,51 @@ impl<D: Disk> Directory<D> {
         self.flush_wanted.notify_one();
     }
 
-    /// All who ask for a flush, once there are any, or none once the directory has failed.
-    pub(super) async fn flush_wanted(&self) -> BTreeSet<TopicPartition> {
-        loop {
+    /// All who ask for a flush, once there are any; `None` once the directory has failed or is to stop.
+    pub(super) async fn flush_wanted(&self) -> Option<BTreeSet<TopicPartition>> {
+        while !self.log_dir.is_offline() && !self.is_stopping() {
             let dirty = std::mem::take(&mut *locked(&self.dirty));
-            if !dirty.is_empty() || self.log_dir.is_offline() {
-                return dirty;
+            if !dirty.is_empty() {
+                return Some(dirty);
             }
             self.flush_wanted.notified().await;
+        }
+        None
+    }
+
+    /// Asks the flusher's tasks to end. They do so between two pieces of work, never within a sync: the outcome of one
+    /// that is dropped is unknown for ever.
+    pub(super) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+        self.stopping.notify_waiters();
+        self.flush_wanted.notify_one();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::SeqCst)
+    }
+
+    /// Returns when the flusher's tasks are to end.
+    pub(super) async fn stopped(&self) {
+        let stopping = self.stopping.notified();
+        if !self.is_stopping() {
+            stopping.await;
+        }
+    }
+
+    /// Notes that nobody waits any more for a sync that has begun. It goes on, and may fail unseen.
+    pub(super) fn abandon_sync(&self) {
+        self.has_abandoned_sync.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether what is on the disk can be known: no sync was abandoned.
+    ///
+    /// # Errors
+    /// `StorageError` otherwise. The directory must not be called clean then.
+    pub(super) fn check_syncs(&self) -> Result<(), StorageError> {
+        match self.has_abandoned_sync.load(Ordering::SeqCst) {
+            true => Err(StorageError { cause: "a sync was abandoned, so nobody knows how it ended".into() }),
+            false => Ok(()),
         }
     }
 }

@@ -7,6 +7,9 @@ use crate::time::Instant;
 
 use super::partition::{Core, Partition};
 
+/// Sealed segments that may wait for the next round of the background: each keeps a file open.
+const UNSYNCED_SEGMENTS_MAX: usize = 16;
+
 /// What a partition knows of its flushes.
 #[derive(Debug, Default)]
 pub(super) struct FlushState {
@@ -25,9 +28,13 @@ pub(super) struct FlushState {
 impl<D: Disk> Core<D> {
     /// Whether the partition must enter the flusher's queue at once, because its topic asks for it. What waits only
     /// so that the recovery point can pass it, a sealed segment or a name, is flushed from time to time: many
-    /// segments share a round then, and one that retention takes meanwhile costs no sync at all.
+    /// segments share a round then, and one that retention takes meanwhile costs no sync at all. But no more than so
+    /// many wait.
     pub(super) fn wants_flush(&mut self) -> bool {
-        self.asked_by_topic() && self.ask_for_flush(FlushScope::Everything)
+        if self.asked_by_topic() {
+            return self.ask_for_flush(FlushScope::Everything);
+        }
+        self.log.unsynced_segments() >= UNSYNCED_SEGMENTS_MAX && self.ask_for_flush(FlushScope::Sealed)
     }
 
     /// Notes that a flush is wanted; whether the partition must enter the flusher's queue for it.
@@ -60,11 +67,14 @@ impl<E: Env> Partition<E> {
     pub async fn flush(&self, env: &E, scope: FlushScope) {
         env.checkpoint().await;
         let Some(begun) = self.begin_flush(scope) else { return };
-        let under_way = UnderWay(self);
+        let mut under_way = UnderWay { partition: self, has_ended: false };
         let outcome = begun.flush.sync().await;
         env.checkpoint().await;
+        under_way.has_ended = true;
         self.end_flush(env, begun, outcome);
-        drop(under_way);
+        if self.flush_is_over() {
+            self.directory().want_flush(self.id());
+        }
     }
 
     /// The flush that is due and that no append asked for: records wait for longer than `flush.ms`, or sealed
@@ -78,7 +88,7 @@ impl<E: Env> Partition<E> {
 
     /// Whether another flush was asked for meanwhile.
     fn flush_is_over(&self) -> bool {
-        let mut core = self.enter_even_after_panic();
+        let mut core = self.enter_unchecked();
         core.flush.under_way = false;
         let again = core.flush.wanted_again.take();
         core.flush.wanted = core.flush.wanted.max(again);
@@ -127,13 +137,17 @@ struct Begun<D: Disk> {
     appended_bytes: u64,
 }
 
-/// A flush that is under way, until it ends or is dropped.
-struct UnderWay<'a, E: Env>(&'a Partition<E>);
+/// A flush that is under way, until it ends or is dropped. A dropped one counts as under way for ever: its syncs go on
+/// unseen, and another flush of the same files could succeed although these failed.
+struct UnderWay<'a, E: Env> {
+    partition: &'a Partition<E>,
+    has_ended: bool,
+}
 
 impl<E: Env> Drop for UnderWay<'_, E> {
     fn drop(&mut self) {
-        if self.0.flush_is_over() {
-            self.0.directory().want_flush(self.0.id());
+        if !self.has_ended {
+            self.partition.directory().abandon_sync();
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct Settings {
     pub log_start_interval: Duration,
     /// `replica.high.watermark.checkpoint.interval.ms`: high watermarks.
     pub high_watermark_interval: Duration,
-    /// `log.retention.check.interval.ms`: retention, and the roll of old segments.
+    /// `log.retention.check.interval.ms`: retention.
     pub retention_interval: Duration,
     /// `producer.id.expiration.ms`: how long a silent producer is remembered. Asked as often as retention.
     pub producer_expiration: Duration,
@@ -80,31 +80,36 @@ impl<E: Env> Flusher<E> {
         Self { env, directory, table, settings }
     }
 
-    /// Serves all who ask for a flush, until the directory fails; then takes its partitions offline and ends.
+    /// Serves all who ask for a flush, until [`Flusher::stop`] or until the directory fails; then takes its partitions
+    /// offline and ends.
     pub async fn run(self: Arc<Self>) {
-        loop {
-            let wanted = self.directory.flush_wanted().await;
-            if self.directory.check().is_err() {
-                break;
-            }
+        while let Some(wanted) = self.directory.flush_wanted().await {
             let partitions = wanted.into_iter().filter_map(|id| self.table.get(id).ok()).collect();
             self.flush_together(partitions, FlushScope::Names).await;
         }
-        for partition in self.partitions() {
-            partition.go_offline(&self.env);
+        if self.directory.check().is_err() {
+            for partition in self.partitions() {
+                partition.go_offline(&self.env);
+            }
         }
     }
 
-    /// Does what is due from time to time, until the directory fails.
+    /// Asks both tasks to end, which they do when the syncs under way have ended.
+    pub fn stop(&self) {
+        self.directory.stop();
+    }
+
+    /// Does what is due from time to time, until [`Flusher::stop`] or until the directory fails.
     pub async fn run_background(self: Arc<Self>) {
         let start = self.env.clock().now();
         let mut due: Vec<(Instant, Duty)> =
             DUTIES.iter().map(|&duty| (start + self.interval(duty), duty)).collect();
-        while self.directory.check().is_ok() {
+        while self.directory.check().is_ok() && !self.directory.is_stopping() {
             let next = due.iter().map(|(at, _)| *at).min().expect("there are duties");
             tokio::select! {
                 biased;
                 _ = self.directory.failed() => return,
+                () = self.directory.stopped() => return,
                 requests = self.directory.checkpoint_wanted() => {
                     if self.do_duty(Duty::LogStarts).await.is_ok() {
                         // Who asked may have gone meanwhile.
@@ -114,7 +119,7 @@ impl<E: Env> Flusher<E> {
                 () = self.env.clock().sleep_until(next) => {}
             }
             for (at, duty) in &mut due {
-                if *at <= self.env.clock().now() {
+                if *at <= self.env.clock().now() && !self.directory.is_stopping() {
                     // A failure ends the loop by the directory's state.
                     drop(self.do_duty(*duty).await);
                     *at = self.env.clock().now() + self.interval(*duty);
@@ -127,7 +132,7 @@ impl<E: Env> Flusher<E> {
     /// The caller has stopped the requests and both tasks, and marks the directory clean afterwards.
     ///
     /// # Errors
-    /// `StorageError` when the directory is offline, or goes offline now.
+    /// `StorageError` when the directory is offline, or goes offline now, or when nobody knows what is on the disk.
     pub async fn finish(&self) -> Result<(), StorageError> {
         for partition in self.partitions() {
             self.env.checkpoint().await;
@@ -137,7 +142,7 @@ impl<E: Env> Flusher<E> {
         for duty in [Duty::LogStarts, Duty::HighWatermarks, Duty::RecoveryPoints] {
             self.do_duty(duty).await?;
         }
-        Ok(())
+        self.directory.check_syncs()
     }
 
     fn interval(&self, duty: Duty) -> Duration {

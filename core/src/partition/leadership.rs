@@ -2,6 +2,7 @@
 
 use crate::ids::LeaderEpoch;
 
+use super::directory::StorageError;
 use super::progress::Role;
 
 /// Why it may not.
@@ -26,6 +27,26 @@ pub enum LeadershipError {
         /// Ours.
         current: LeaderEpoch,
     },
+}
+
+/// Why this broker did not become a partition's leader.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ElectionError {
+    /// The log has batches of a later epoch. To write in an earlier one behind them would contradict everything that
+    /// is found by epochs.
+    #[error(
+        "leader epoch {offered} was given, but the log has epoch {latest} already, so the metadata is an old copy: stop, \
+         and restore the newest one"
+    )]
+    EpochWentBack {
+        /// The epoch of the metadata.
+        offered: LeaderEpoch,
+        /// The log's.
+        latest: LeaderEpoch,
+    },
+    /// The log directory failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 /// The epoch in which this broker leads, if it does and `offered` is that epoch or [`LeaderEpoch::NONE`].

@@ -1,10 +1,11 @@
 //! Opens the logs that a log directory holds, at a start.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::env::{Clock, Env};
 use crate::fact::Fact;
-use crate::ids::TopicPartition;
+use crate::ids::{TopicId, TopicPartition};
 use crate::log::dir::Checkpoints;
 use crate::log::{LogError, Recovered, Recovery};
 use crate::metadata::MetadataImage;
@@ -27,19 +28,36 @@ pub struct Found {
     pub clean: bool,
 }
 
+/// The metadata that a start loaded.
+pub struct LoadedMetadata {
+    /// What there is.
+    pub image: Arc<MetadataImage>,
+    /// Topics of which a record says that they were deleted.
+    pub removed_topics: BTreeSet<TopicId>,
+}
+
 impl<E: Env> Applier<E> {
-    /// Recovers the logs of a directory which the metadata puts here, and removes the others: their topics were
-    /// deleted while this node was down, or it stopped half-way through. No partition has a role yet.
-    pub async fn load(&mut self, image: &MetadataImage, directory: &Arc<Directory<E::Disk>>, found: Found) {
+    /// Recovers the logs of a directory which the metadata puts here. Of the others those are removed whose topics were
+    /// deleted, by a record behind the newest snapshot: the node stopped before it had followed. What the metadata does
+    /// not know at all is set aside and left alone. No partition has a role yet.
+    pub async fn load(
+        &mut self,
+        metadata: &LoadedMetadata,
+        directory: &Arc<Directory<E::Disk>>,
+        found: Found,
+    ) {
+        let image = &*metadata.image;
+        self.note_missing(image, directory, &found);
         for path in found.deleted {
             let removal = directory.log_dir().removal(path);
             self.remove_files(removal);
         }
         for id in found.partitions.into_iter().filter(|id| *id != TopicPartition::METADATA) {
             if !self.is_hosted(image, id) {
-                self.env.reached("partition.stray_removed");
-                tracing::info!(partition = %id, "removing a log that the metadata does not know");
-                self.delete_log(directory, id);
+                match metadata.removed_topics.contains(&id.topic_id) {
+                    true => self.delete_log(directory, id),
+                    false => self.set_stray_log_aside(directory, id),
+                }
                 continue;
             }
             if self.table.get(id).is_ok() {
@@ -50,6 +68,28 @@ impl<E: Env> Applier<E> {
             }
             if let Err(error) = self.recover(image, directory, id, (&found.checkpoints, found.clean)).await {
                 self.host_offline(id, error);
+            }
+        }
+    }
+
+    /// Notes what the checkpoints say of logs that ought to be here and are not, for when they are created again, and so
+    /// that the checkpoints go on saying it.
+    fn note_missing(&self, image: &MetadataImage, directory: &Directory<E::Disk>, found: &Found) {
+        for id in found.checkpoints.partitions() {
+            if !found.partitions.contains(&id) && self.is_hosted(image, id) && self.table.get(id).is_err() {
+                directory.note(id, found.checkpoints.of(id));
+            }
+        }
+    }
+
+    fn set_stray_log_aside(&self, directory: &Directory<E::Disk>, id: TopicPartition) {
+        self.env.reached("partition.stray_set_aside");
+        match directory.log_dir().set_stray_log_aside(id) {
+            Ok(path) => tracing::error!(partition = %id, path = %path.display(),
+                "the metadata does not know this log or does not put it here: if the metadata is an old copy, stop, \
+                 restore the newest one and take the ending off the name; else the log can be removed by hand"),
+            Err(error) => {
+                directory.fail(&self.env, &error);
             }
         }
     }
@@ -73,7 +113,7 @@ impl<E: Env> Applier<E> {
         let recovery = Recovery::new(disk, path, settings.log, checkpointed, clean, now);
         let recovered = self.env.run("recover-log", recovery).await.map_err(|error| match error {
             LogError::Disk(error) => directory.fail(&self.env, &error),
-            LogError::Read(error) => StorageError { cause: error.to_string() },
+            error @ (LogError::Read(_) | LogError::Failed) => StorageError { cause: error.to_string() },
         })?;
         recovered.settle().await.map_err(|error| directory.fail(&self.env, &error))?;
         let Recovered { log, clean, cut_bytes, lost, .. } = recovered;

@@ -38,7 +38,7 @@ pub trait Watched: Send + Sync {
 pub struct OffsetNeed {
     /// The partition.
     pub watched: Arc<dyn Watched>,
-    /// [`Watched::changes`] in the critical section of the append.
+    /// [`Watched::changes`] at the moment at which the mark had not come so far.
     pub changes: u64,
     /// Which mark.
     pub mark: Mark,

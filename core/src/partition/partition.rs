@@ -3,8 +3,6 @@
 //! No method waits while it holds the lock, and everything that is visible without it is published whole at the end
 //! of each critical section, inside of which the facts are told too.
 
-use std::sync::PoisonError;
-
 use crate::env::{Disk, Env};
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
@@ -14,6 +12,7 @@ use crate::sync::{Arc, Mutex, MutexGuard};
 
 use super::append::IN_SYNC_COUNT;
 use super::directory::{Directory, StorageError};
+use super::leadership::ElectionError;
 use super::locked;
 use super::progress::{Progress, Role, Snapshot};
 use super::settings::Settings;
@@ -86,12 +85,15 @@ impl<E: Env> Partition<E> {
     /// committed, or all that is flushed where records count only then.
     ///
     /// # Errors
-    /// `StorageError` when the directory is offline.
-    pub fn become_leader(&self, env: &E, epoch: LeaderEpoch) -> Result<(), StorageError> {
+    /// See [`ElectionError`]. The partition's role is what it was.
+    pub fn become_leader(&self, env: &E, epoch: LeaderEpoch) -> Result<(), ElectionError> {
         let mut core = self.enter()?;
         let is_old = matches!(core.role, Role::Leader(current) if current >= epoch);
         if is_old || core.role == Role::Gone {
             return Ok(());
+        }
+        if let Some(latest) = core.log.latest_epoch().filter(|latest| latest.epoch > epoch) {
+            return Err(ElectionError::EpochWentBack { offered: epoch, latest: latest.epoch });
         }
         // The start is recorded even when nothing is ever written in the epoch (KAFKA-7415).
         core.log.begin_epoch(epoch);
@@ -155,9 +157,9 @@ impl<E: Env> Partition<E> {
         self.enter().ok().filter(|core| !matches!(core.role, Role::Offline | Role::Gone))
     }
 
-    /// Enters the critical section from a destructor, where a second panic would end the process without a word.
-    pub(super) fn enter_even_after_panic(&self) -> MutexGuard<'_, Core<E::Disk>> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Enters the critical section, whatever became of the directory.
+    pub(super) fn enter_unchecked(&self) -> MutexGuard<'_, Core<E::Disk>> {
+        locked(&self.core)
     }
 
     /// Enters the critical section, unless the directory has failed.
@@ -195,6 +197,7 @@ impl<E: Env> Partition<E> {
         match error {
             LogError::Disk(error) => self.fail(env, core, &error),
             LogError::Read(error) => self.unreadable(&error),
+            LogError::Failed => StorageError { cause: format!("{}: {error}", self.id) },
         }
     }
 
@@ -263,6 +266,7 @@ impl<D: Disk> Core<D> {
             changes: self.changes,
             flush_first: self.settings.flush_first(),
             has_enough_in_sync: self.settings.has_enough_in_sync(IN_SYNC_COUNT),
+            message_bytes_max: self.settings.message_bytes_max,
             log_start: self.log.log_start(),
             high_watermark: self.high_watermark,
             log_end: self.log.log_end(),

@@ -37,6 +37,8 @@ pub struct Snapshot<D: Disk> {
     pub flush_first: bool,
     /// Whether as many replicas are in sync as acks=all asks for (`min.insync.replicas`).
     pub has_enough_in_sync: bool,
+    /// `max.message.bytes`.
+    pub message_bytes_max: usize,
     /// The first offset that can be read.
     pub log_start: Offset,
     /// One past the last committed record: consumers read below it.
@@ -98,6 +100,11 @@ impl<D: Disk> Progress<D> {
     /// This moment.
     pub fn snapshot(&self) -> Snapshot<D> {
         locked(&self.snapshot).clone()
+    }
+
+    /// `max.message.bytes` at this moment.
+    pub fn message_bytes_max(&self) -> usize {
+        self.look(|snapshot| snapshot.message_bytes_max)
     }
 
     /// Looks at this moment without taking it along.

@@ -83,18 +83,39 @@ impl<E: Env> Partition<E> {
     /// # Errors
     /// See [`ReadError`]. A read that the disk refuses fails this request alone, because it changed nothing.
     pub fn read(&self, env: &E, request: ReadRequest) -> Result<ReadOutcome<E::Disk>, ReadError> {
-        let snapshot = self.look::<ReadError>(request.current_leader_epoch)?;
+        let mut is_again = false;
+        loop {
+            let snapshot = self.look::<ReadError>(request.current_leader_epoch)?;
+            let (log_start, high_watermark) = (snapshot.log_start, snapshot.high_watermark);
+            return match self.read_at(env, request, snapshot) {
+                // A cut or retention came between; what was published since knows of it.
+                Err(log::ReadError::CutMeanwhile) if !is_again => {
+                    is_again = true;
+                    continue;
+                }
+                Err(log::ReadError::OutOfRange { from, log_end, .. }) => {
+                    Err(ReadError::OutOfRange { from, log_start, log_end, high_watermark })
+                }
+                read => read.map_err(|error| self.unreadable(&error).into()),
+            };
+        }
+    }
+
+    /// Reads as of one published moment.
+    fn read_at(
+        &self,
+        env: &E,
+        request: ReadRequest,
+        snapshot: Snapshot<E::Disk>,
+    ) -> Result<ReadOutcome<E::Disk>, log::ReadError> {
         let leader_epoch = snapshot.leader_epoch();
         let Snapshot { log_start, high_watermark, log_end, .. } = snapshot;
         let from = request.from;
         if from < log_start || from > log_end {
-            return Err(ReadError::OutOfRange { from, log_start, log_end, high_watermark });
+            return Err(log::ReadError::OutOfRange { from, log_start, log_end });
         }
         let bound = snapshot.bound(request.isolation);
-        let slice = snapshot
-            .view
-            .read(from, bound, request.bytes_max, request.at_least_one_batch)
-            .map_err(|error| self.unreadable(&error))?;
+        let slice = snapshot.view.read(from, bound, request.bytes_max, request.at_least_one_batch)?;
         if !slice.is_empty() {
             env.observe(&Fact::Fetched { partition: self.id(), from, bound });
         }

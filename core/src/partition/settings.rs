@@ -17,7 +17,8 @@ pub struct Settings {
     /// `flush.messages`: 1 means that records count, for the high watermark and for every acknowledgement, once
     /// they are flushed; a larger number asks for a flush in the background and promises nothing.
     pub flush_messages: u64,
-    /// `flush.ms`: a flush in the background, at the latest this long after an append.
+    /// `flush.ms`: a flush in the background. It is looked for every second, and the time counts from when the records
+    /// were first seen, so it comes at the latest two seconds later than this after an append.
     pub flush_interval: Option<Duration>,
     /// `min.insync.replicas`: how many replicas must be in sync for acks=all.
     pub in_sync_min: usize,

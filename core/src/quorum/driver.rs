@@ -107,6 +107,7 @@ impl<E: Env> Driver<E> {
     /// The first failure of the metadata directory, after which nothing is tried again.
     pub async fn run(mut self) -> Result<Checkpointed, QuorumError> {
         let result = self.work().await;
+        self.turn_away();
         if let Err(
             QuorumError::Disk(error)
             | QuorumError::Append(AppendError::Disk(error))
@@ -132,12 +133,21 @@ impl<E: Env> Driver<E> {
                 self.write_snapshot().await?;
             }
         }
-        self.commands.close();
+        self.turn_away();
         self.log.close()?;
         self.flush().await?;
         let recovery_point = self.log.recovery_point();
         let log_start = self.log.log_start();
         Ok(Checkpointed { recovery_point, log_start, high_watermark: recovery_point })
+    }
+
+    /// Takes no command any more, and tells those whose command was never taken up that it has no effect.
+    fn turn_away(&mut self) {
+        self.commands.close();
+        while let Ok(submission) = self.commands.try_recv() {
+            // Whoever asked may be gone.
+            let _ = submission.answer.send(Err(Rejection::NotController));
+        }
     }
 
     async fn next(&mut self) -> Option<Submission> {

@@ -1,5 +1,6 @@
 //! From the disk to the newest metadata: the snapshot, then the log behind it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -10,13 +11,13 @@ use super::{Publication, Quorum, snapshots};
 use crate::controller::{self, Controller};
 use crate::env::{Clock, Disk, Env, File, Site};
 use crate::fact::Fact;
-use crate::ids::{BrokerId, LeaderEpoch, Offset, TopicPartition, Uuid};
+use crate::ids::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition, Uuid};
 use crate::log::dir::LogDir;
 use crate::log::recovery::Checkpointed;
 use crate::log::{self, DiskError, Log, LogError, ReadError, Recovery};
 use crate::metadata::records::{Record, RecordError};
 use crate::metadata::snapshot::{self, SnapshotError, SnapshotId};
-use crate::metadata::{ImageError, MetadataImage};
+use crate::metadata::{ImageError, MetadataDelta, MetadataImage};
 use crate::record::batch::{Batch, BatchError};
 use crate::record::records::iterate;
 use crate::sync::Arc;
@@ -132,6 +133,8 @@ pub struct Loaded<E: Env> {
     pub driver: Driver<E>,
     /// The steps of the metadata from now on.
     pub publications: mpsc::UnboundedReceiver<Publication>,
+    /// Topics that records behind the snapshot removed.
+    pub removed_topics: BTreeSet<TopicId>,
 }
 
 /// Loads the metadata of a directory, or begins it when there is none. The new leader epoch of the metadata log is
@@ -156,7 +159,9 @@ pub async fn load<E: Env>(
     if log.log_end() < snapshot_end {
         return Err(LoadError::Lost { path, log_end: log.log_end(), expected: snapshot_end });
     }
-    let replayed_bytes = replay(&env, &log, &mut image).await?;
+    let mut delta = MetadataDelta::default();
+    let replayed_bytes = replay(&env, &log, (&mut image, &mut delta)).await?;
+    let removed_topics = delta.removed_topics.into_keys().collect();
     let epoch = LeaderEpoch(log.latest_epoch().map_or(-1, |latest| latest.epoch.0).max(image.epoch.0) + 1);
     let controller = Controller::new(settings.controller, image.clone());
     let (quorum, commands) = Quorum::new(settings.node_id, image);
@@ -168,7 +173,7 @@ pub async fn load<E: Env>(
         (Arc::clone(&quorum.shared), commands, publish),
         (settings, replayed_bytes),
     );
-    Ok(Loaded { quorum, driver, publications })
+    Ok(Loaded { quorum, driver, publications, removed_topics })
 }
 
 fn load_snapshot<D: Disk>(disk: &D, path: &Path, empty: MetadataImage) -> Result<MetadataImage, LoadError> {
@@ -188,6 +193,11 @@ async fn open_log<E: Env>(
     let path = log_dir.partition_path(TopicPartition::METADATA);
     let now = env.clock().wall();
     if !exists(env.disk(), &path)? {
+        let expected = checkpointed.recovery_point.max(checkpointed.high_watermark).max(start);
+        if expected > Offset::ZERO {
+            // Begun anew, it would give ids and epochs again that were given before.
+            return Err(LoadError::Lost { path, log_end: Offset::ZERO, expected });
+        }
         let log = log_dir.create_log(TopicPartition::METADATA, settings.log, start, now)?;
         observe_opened(env, &log, false);
         return Ok(log);
@@ -217,7 +227,11 @@ fn exists<D: Disk>(disk: &D, path: &Path) -> Result<bool, LoadError> {
 }
 
 /// Adds the log behind the snapshot to the image; returns how many bytes that were.
-async fn replay<E: Env>(env: &E, log: &Log<E::Disk>, image: &mut MetadataImage) -> Result<u64, LoadError> {
+async fn replay<E: Env>(
+    env: &E,
+    log: &Log<E::Disk>,
+    (image, delta): (&mut MetadataImage, &mut MetadataDelta),
+) -> Result<u64, LoadError> {
     let view = log.view();
     let mut next = SnapshotId::of(image).end;
     let mut replayed_bytes = 0;
@@ -229,13 +243,17 @@ async fn replay<E: Env>(env: &E, log: &Log<E::Disk>, image: &mut MetadataImage) 
         let path = log.path().to_owned();
         read.map_err(|source| DiskError { site: REPLAY_READ, path, source })?;
         replayed_bytes += u64::from(bytes.len);
-        replay_batches(Bytes::from(buffer), slice.first_offset, image)?;
+        replay_batches(Bytes::from(buffer), slice.first_offset, (image, delta))?;
         next = slice.next_offset;
         env.checkpoint().await;
     }
 }
 
-fn replay_batches(mut bytes: Bytes, mut offset: Offset, image: &mut MetadataImage) -> Result<(), LoadError> {
+fn replay_batches(
+    mut bytes: Bytes,
+    mut offset: Offset,
+    (image, delta): (&mut MetadataImage, &mut MetadataDelta),
+) -> Result<(), LoadError> {
     while !bytes.is_empty() {
         let batch = Batch::split_from(&mut bytes).map_err(|cause| LoadError::Batch { offset, cause })?;
         let header = *batch.header();
@@ -251,7 +269,8 @@ fn replay_batches(mut bytes: Bytes, mut offset: Offset, image: &mut MetadataImag
                 }
                 let value = record.value.unwrap_or_default();
                 let record = Record::decode(&value).map_err(|cause| LoadError::Record { offset, cause })?;
-                image.apply(&record).map_err(|cause| LoadError::Image { offset, cause })?;
+                let change = image.apply(&record).map_err(|cause| LoadError::Image { offset, cause })?;
+                delta.note(change);
                 image.offset = offset;
             }
         }

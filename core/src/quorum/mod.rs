@@ -106,12 +106,14 @@ impl Quorum {
     ///
     /// # Errors
     /// A command refused as a whole; commands with several items answer each item in the [`Response`].
+    /// [`Rejection::OutcomeUnknown`] when the driver ended after it had taken the command up.
     pub async fn submit(&self, command: Command) -> Result<Response, Rejection> {
         let (answer, answered) = oneshot::channel();
         let submission = Submission { command, answer };
         self.commands.send(submission).await.map_err(|_| Rejection::NotController)?;
-        let (response, followed) = answered.await.map_err(|_| Rejection::NotController)??;
-        followed.await.map_err(|_| Rejection::NotController)?;
+        // From here on the records may be in the log, committed or not: who gets no answer knows nothing.
+        let (response, followed) = answered.await.map_err(|_| Rejection::OutcomeUnknown)??;
+        followed.await.map_err(|_| Rejection::OutcomeUnknown)?;
         Ok(response)
     }
 

@@ -43,7 +43,7 @@ async fn start(env: &World) -> (Quorum, Vec<Task>) {
 async fn start_with(env: &World, settings: Settings) -> (Quorum, Vec<Task>) {
     let log_dir = open(env).await;
     let loaded = load(env.clone(), log_dir, (Checkpointed::default(), false), settings).await;
-    let Loaded { quorum, driver, mut publications } = loaded.unwrap_or_else(|error| panic!("{error}"));
+    let Loaded { quorum, driver, mut publications, .. } = loaded.unwrap_or_else(|error| panic!("{error}"));
     let drive = env.spawn(Lane::Control, "quorum", async move { drop(driver.run().await) });
     let follow = env.spawn(Lane::Data, "follow", async move {
         while let Some(publication) = publications.recv().await {
@@ -98,13 +98,50 @@ fn nobody_learns_of_what_was_not_synced() {
         let (quorum, _tasks) = start(&env).await;
         let before = quorum.image();
         disk.fail_next(sites::FLUSH_SYNC_ACTIVE, std::io::ErrorKind::Other);
-        assert_eq!(quorum.submit(create("t")).await, Err(Rejection::NotController));
+        assert_eq!(quorum.submit(create("t")).await, Err(Rejection::OutcomeUnknown));
         assert_eq!(quorum.image(), before);
         assert_eq!(
             quorum.submit(create("u")).await,
             Err(Rejection::NotController),
             "and nothing is tried again"
         );
+    });
+}
+
+/// What was appended is there after a restart, synced or not, when the machine itself lives on.
+#[test]
+fn a_command_whose_sync_failed_is_unknown_and_those_behind_it_certainly_had_no_effect() {
+    let disk = MemoryDisk::new(1);
+    let env = OneNode::new(disk.clone());
+    env.block_on(async {
+        let (quorum, _tasks) = start(&env).await;
+        disk.fail_next(sites::FLUSH_SYNC_ACTIVE, std::io::ErrorKind::Other);
+        let (answer, mut answers) = mpsc::unbounded_channel();
+        let clients: Vec<Task> = (0..200)
+            .map(|number| {
+                let (quorum, answer) = (quorum.clone(), answer.clone());
+                env.spawn(Lane::Data, "client", async move {
+                    let _ = answer.send((number, quorum.submit(create(&format!("t{number}"))).await));
+                })
+            })
+            .collect();
+        let mut unknown = Vec::new();
+        for _ in &clients {
+            match answers.recv().await.expect("an answer for each") {
+                (number, Err(Rejection::OutcomeUnknown)) => unknown.push(number),
+                (_, told) => assert_eq!(told, Err(Rejection::NotController)),
+            }
+        }
+        assert!(!unknown.is_empty() && unknown.len() <= 64, "those of one round: {unknown:?}");
+        let left = OneNode::new(disk.restart_process());
+        let log_dir = open(&left).await;
+        let loaded = load(left.clone(), log_dir, (Checkpointed::default(), false), settings()).await;
+        let image = loaded.unwrap_or_else(|error| panic!("{error}")).quorum.image();
+        for number in 0..200 {
+            let is_there = image.topic(&format!("t{number}")).is_some();
+            assert!(!is_there || unknown.contains(&number), "t{number} is there, and was said not to be");
+        }
+        assert!(image.topic_count() > 0, "what was called unknown can indeed be there");
     });
 }
 

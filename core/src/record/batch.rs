@@ -6,7 +6,7 @@
 //! base sequence i32 @53, record count i32 @57, records @61.
 //! Base offset and leader epoch lie outside the CRC, so that a leader assigns them without a new checksum.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use crate::time::Timestamp;
@@ -198,18 +198,5 @@ impl Batch {
         prefix[..8].copy_from_slice(&base_offset.0.to_be_bytes());
         prefix[12..].copy_from_slice(&leader_epoch.0.to_be_bytes());
         prefix
-    }
-
-    /// A copy whose records carry the time of their append, for topics with `message.timestamp.type=LogAppendTime`:
-    /// the attribute is set, the maximum timestamp is that time, and the checksum is made anew (KIP-32).
-    pub fn with_log_append_time(&self, append_time: Timestamp) -> Self {
-        let mut bytes = BytesMut::from(&self.bytes[..]);
-        let attributes = self.header.attributes | LOG_APPEND_TIME;
-        bytes[21..23].copy_from_slice(&attributes.to_be_bytes());
-        bytes[35..43].copy_from_slice(&append_time.0.to_be_bytes());
-        let crc = crc32c(&bytes[CRC_START..]);
-        bytes[CRC_START - 4..CRC_START].copy_from_slice(&crc.to_be_bytes());
-        let header = BatchHeader { attributes, max_timestamp: append_time, crc, ..self.header };
-        Self { header, bytes: bytes.freeze() }
     }
 }

@@ -77,6 +77,22 @@ const XERIAL_BLOCK_LEN: usize = 32 * 1024;
 /// One snappy element makes at most 64 bytes of 3, so that a claim beyond this many times the input is a lie.
 const SNAPPY_EXPANSION_MAX: usize = 22;
 
+impl Codec {
+    /// How many times its input a codec can make at most: what a decompressor may be asked for.
+    pub fn expansion_max(self) -> usize {
+        match self {
+            Self::None => 1,
+            // Deflate: 258 bytes of 2 bits.
+            Self::Gzip => 1032,
+            Self::Snappy => SNAPPY_EXPANSION_MAX,
+            // Each further byte of a length stands for 255.
+            Self::Lz4 => 255,
+            // A block that repeats one byte: 128 KiB of 4.
+            Self::Zstd => 32 << 10,
+        }
+    }
+}
+
 /// Compresses records.
 ///
 /// # Panics

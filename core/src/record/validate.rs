@@ -131,8 +131,10 @@ fn check_counts(header: &BatchHeader) -> Result<(), ProduceRejection> {
     if header.last_offset_delta != header.record_count - 1 {
         return Err(ProduceRejection::Header("the last offset delta is not the record count less one"));
     }
+    // A batch takes as many offsets as it claims records: a few bytes that claim billions would fill a segment.
     let payload_len = header.size_bytes() - HEADER_LEN;
-    if header.codec() == Codec::None as i16 && header.record_count as usize > payload_len / RECORD_LEN_MIN {
+    let expansion_max = Codec::from_attributes(header.attributes).map_or(1, Codec::expansion_max);
+    if header.record_count as usize > payload_len.saturating_mul(expansion_max) / RECORD_LEN_MIN {
         return Err(ProduceRejection::Header("the batch claims more records than its bytes can hold"));
     }
     Ok(())

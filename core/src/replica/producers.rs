@@ -53,6 +53,9 @@ pub struct Producer {
     pub batches: VecDeque<ProducedBatch>,
     /// The largest timestamp of its latest batch or marker.
     pub last_timestamp: Timestamp,
+    /// When [`Producers::expire`] first saw this batch or marker; in memory alone. Timestamps are the client's, and may
+    /// be missing or old.
+    pub seen: Option<Timestamp>,
     /// The epoch of the coordinator that wrote its latest marker, or -1.
     pub coordinator_epoch: i32,
     /// Where its open transaction begins.
@@ -65,6 +68,7 @@ impl Producer {
             epoch,
             batches: VecDeque::new(),
             last_timestamp: Timestamp::NONE,
+            seen: None,
             coordinator_epoch: -1,
             transaction_start: None,
         }
@@ -227,6 +231,7 @@ impl Producers {
             self.by_id.entry(header.producer_id).or_insert_with(|| Producer::new(header.producer_epoch));
         producer.enter_epoch(header.producer_epoch);
         producer.last_timestamp = header.max_timestamp;
+        producer.seen = None;
         if header.is_control() {
             producer.transaction_start = None;
             return;
@@ -245,11 +250,13 @@ impl Producers {
         }
     }
 
-    /// Forgets producers without an open transaction which wrote nothing for `expiration_ms`.
+    /// Forgets producers without an open transaction which wrote nothing for `expiration_ms`, by the time of their latest
+    /// batch or by the clock, whichever is later. What was written since the last call counts as written now.
     pub fn expire(&mut self, now: Timestamp, expiration_ms: i64) {
         self.by_id.retain(|_, producer| {
-            producer.transaction_start.is_some()
-                || now.0.saturating_sub(producer.last_timestamp.0) < expiration_ms
+            let seen = *producer.seen.get_or_insert(now);
+            let latest = producer.last_timestamp.max(seen);
+            producer.transaction_start.is_some() || now.0.saturating_sub(latest.0) < expiration_ms
         });
     }
 

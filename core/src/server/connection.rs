@@ -3,7 +3,8 @@
 //! Requests are handled in order, on this task. One that must wait (a produce for its replicas, a fetch for records)
 //! keeps its place in the [`Line`], and later requests go on meanwhile, up to a bound; responses leave strictly in
 //! the order of requests, as Kafka's clients demand. While responses are being written nothing is read: a client
-//! that does not read its answers is not listened to, and costs a bounded line.
+//! that does not read its answers is not listened to, and costs a bounded line. One that reads them slowly is served
+//! for as long as it moves.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,7 +17,7 @@ use super::complaints::Printable;
 use super::dispatch::{self, Handled, Refusal};
 use super::incoming::{Incoming, Next, Wait};
 use super::line::Line;
-use super::memory::{Budget, Charge};
+use super::memory::Budget;
 use crate::env::{Clock, Disk, Env, Net, Stream};
 use crate::sync::Arc;
 use crate::time::Instant;
@@ -104,7 +105,8 @@ impl<E: Env> Connection<E> {
         let now = shared.services.env.clock().now();
         let idle_max = shared.settings.idle_max.unwrap_or(Duration::MAX);
         let patience = Patience { idle_max, last_moved: now, bytes: 0, last_look: (now, 0) };
-        Self { shared, incoming, writer, line: Line::default(), patience, peer, busy }
+        let line = Line::new(shared.budget.clone());
+        Self { shared, incoming, writer, line, patience, peer, busy }
     }
 
     /// Serves the connection until it ends.
@@ -126,28 +128,40 @@ impl<E: Env> Connection<E> {
         let clock = self.shared.services.env.clock().clone();
         let budget = self.shared.budget.clone();
         let mut timer = pin!(clock.sleep_until(self.patience.next_look(clock.now(), &budget)));
+        // What ends the connection does so after the responses to the requests before it, those that wait included.
+        let mut ended = None;
         loop {
-            // A request that ends the connection does so after the responses before it.
-            let taken = self.take_requests().await;
+            let wait = match ended {
+                None => self.take_requests().await.unwrap_or_else(|closed| {
+                    ended = Some(closed);
+                    Some(Wait::Nothing)
+                }),
+                Some(_) => Some(Wait::Nothing),
+            };
             let Self { incoming, writer, line, patience, .. } = self;
-            if !line.ready().is_empty() {
-                let mut sending = pin!(line.ready().send(writer));
+            let holds = line.holds_charge();
+            for piece in line.ready().pieces() {
+                let bytes = piece.len();
+                let mut sending = pin!(piece.send(writer));
                 loop {
                     tokio::select! {
                         biased;
                         sent = &mut sending => break sent?,
                         () = &mut timer => {
                             let now = clock.now();
-                            patience.look(now, true, &budget)?;
+                            patience.look(now, holds, &budget)?;
                             timer.set(clock.sleep_until(patience.next_look(now, &budget)));
                         }
                     }
                 }
-                patience.moved(clock.now(), 0);
+                patience.moved(clock.now(), bytes);
             }
             line.sent();
-            let Some(wait) = taken? else { continue };
+            let Some(wait) = wait else { continue };
             if !line.is_waiting() {
+                if let Some(closed) = ended {
+                    return Err(closed);
+                }
                 self.busy.store(false, Ordering::Release);
                 if self.shared.closing.load(Ordering::Acquire) {
                     return Err(Closed::ByServer);
@@ -159,7 +173,10 @@ impl<E: Env> Connection<E> {
                 bytes = incoming.proceed(wait) => patience.moved(clock.now(), bytes?),
                 () = &mut timer => {
                     let now = clock.now();
-                    patience.look(now, incoming.holds_charge(), &budget)?;
+                    // Who waits for this broker is not to blame for what it holds meanwhile.
+                    let holds = wait == Wait::Bytes && incoming.holds_charge();
+                    patience.look(now, holds, &budget)?;
+                    incoming.settle();
                     timer.set(clock.sleep_until(patience.next_look(now, &budget)));
                 }
             }
@@ -177,7 +194,11 @@ impl<E: Env> Connection<E> {
                 return Ok(Some(Wait::Nothing));
             }
             match self.incoming.next()? {
-                Next::Frame(frame, charge) => self.take(frame, charge).await?,
+                Next::Frame(frame, charge) => {
+                    self.take(frame).await?;
+                    // The handler has let go of the frame, also when the answer is still to come.
+                    drop(charge);
+                }
                 Next::Read => return Ok(Some(Wait::Bytes)),
                 Next::Charge => return Ok(Some(Wait::Memory)),
             }
@@ -185,14 +206,14 @@ impl<E: Env> Connection<E> {
         Ok(if self.line.is_waiting() { Some(Wait::Nothing) } else { None })
     }
 
-    async fn take(&mut self, frame: bytes::Bytes, charge: Charge) -> Result<(), Closed> {
+    async fn take(&mut self, frame: bytes::Bytes) -> Result<(), Closed> {
         self.busy.store(true, Ordering::Release);
         let mut outgoing = self.line.next_response();
         match dispatch::handle(&self.shared.services, frame, &mut outgoing).await {
-            Handled::Done => self.line.done(outgoing, charge),
-            Handled::Waiting(pending) => self.line.waits(outgoing, pending, charge),
+            Handled::Done => self.line.done(outgoing),
+            Handled::Waiting(pending) => self.line.waits(outgoing, pending),
             Handled::Refused(refusal) => {
-                self.line.done(outgoing, charge);
+                self.line.done(outgoing);
                 return Err(Closed::Request(refusal));
             }
         }

@@ -20,7 +20,8 @@ pub type File<E> = <<E as Env>::Disk as Disk>::File;
 pub enum Handled<F> {
     /// The response stands in the outgoing bytes; nothing does for a produce with acks=0.
     Done,
-    /// The response will come; the connection may take further requests meanwhile.
+    /// The response will come; the connection may take further requests meanwhile. Nothing of the request's frame is
+    /// kept any more: its charge is given back.
     Waiting(Pending<F>),
     /// Kafka's protocol has no answer to this: the connection must close.
     Refused(Refusal),

@@ -14,7 +14,7 @@ use crate::wire::frame::{FrameError, FrameReader};
 const UNCHARGED_MAX: usize = 64 << 10;
 /// The first read buffer. A connection earns a larger one by sending larger frames.
 const READ_MIN: usize = 4 << 10;
-/// The largest read buffer that is kept ready.
+/// The largest read buffer that is kept ready. Beyond [`UNCHARGED_MAX`] it is charged for as long as it is kept.
 const READ_MAX: usize = 1 << 20;
 
 /// Reads frames from `R`.
@@ -29,6 +29,10 @@ pub(super) struct Incoming<R> {
     charging: Option<Pin<Box<dyn Future<Output = Charge> + Send>>>,
     /// How much a read asks for: as much as one frame of this connection has filled before.
     read_bytes: usize,
+    /// The charge of a read buffer of that size.
+    standing: Charge,
+    /// How much of a buffer was in use at once since [`Incoming::settle`].
+    filled: usize,
 }
 
 /// What the bytes that have arrived allow.
@@ -52,6 +56,8 @@ impl<R: StreamReader> Incoming<R> {
             charge: None,
             charging: None,
             read_bytes: READ_MIN,
+            standing: Charge::default(),
+            filled: 0,
         }
     }
 
@@ -81,10 +87,47 @@ impl<R: StreamReader> Incoming<R> {
             self.charge = Some(charge);
         }
         if is_whole {
-            self.read_bytes = self.read_bytes.max(frame_bytes.min(READ_MAX));
-            return self.feed();
+            self.earn(frame_bytes.min(READ_MAX));
+            let next = self.feed();
+            if frame_bytes > self.read_bytes {
+                // Its buffer was the frame's, and must go with it.
+                self.renew();
+            }
+            return next;
         }
         Ok(Next::Read)
+    }
+
+    /// Makes reads as large as what came, if that is more than before and there is memory for it.
+    fn earn(&mut self, bytes: usize) {
+        self.filled = self.filled.max(bytes);
+        if bytes <= self.read_bytes {
+            return;
+        }
+        if bytes <= UNCHARGED_MAX {
+            self.read_bytes = bytes;
+        } else if let Some(charge) = self.budget.try_spare(bytes) {
+            (self.read_bytes, self.standing) = (bytes, charge);
+        }
+    }
+
+    /// Lets go of the memory behind the buffer, but for what is in it.
+    fn renew(&mut self) {
+        self.buffer = BytesMut::from(&self.buffer[..]);
+    }
+
+    /// Gives back a read buffer that was not made use of since the last call, or that others need more.
+    pub(super) fn settle(&mut self) {
+        let filled = std::mem::take(&mut self.filled);
+        let used = if self.budget.is_exhausted() { filled.min(UNCHARGED_MAX) } else { filled };
+        let is_needed = self.charge.is_some() || self.buffer.len() > UNCHARGED_MAX;
+        if is_needed || used.max(READ_MIN) > self.read_bytes / 2 {
+            return;
+        }
+        (self.read_bytes, self.standing) = (READ_MIN, Charge::default());
+        self.earn(used);
+        self.filled = 0;
+        self.renew();
     }
 
     /// Reads more bytes, or waits for memory; returns how many bytes arrived, and `UnexpectedEof` at the end.
@@ -97,6 +140,7 @@ impl<R: StreamReader> Incoming<R> {
                 if bytes == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
+                self.filled = self.filled.max(self.buffer.len());
                 if self.buffer.len() == self.buffer.capacity() {
                     // More was there than fitted: many small frames deserve a larger buffer too.
                     self.read_bytes = self.read_bytes.max((self.read_bytes * 2).min(UNCHARGED_MAX));

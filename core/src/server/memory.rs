@@ -1,9 +1,10 @@
 //! The memory that requests may hold: `queued.max.request.bytes`.
 //!
-//! A request is charged before it is decoded, and the charge is given back when its response has been written (or
-//! the connection is gone). As in Kafka the last charge may overdraw: a request is admitted while anything is left,
-//! so that one larger than what is left, or than the whole budget, still gets its turn. Who finds nothing left
-//! waits in line.
+//! A request is charged before it is decoded, and the charge is given back when its handler has let go of its bytes:
+//! not when it is answered, for a produce that waits for its replicas would then keep their fetches waiting for
+//! memory. A large response is charged until it has been written, and a large read buffer as long as it is kept. As
+//! in Kafka the last charge may overdraw: a request is admitted while anything is left, so that one larger than what
+//! is left, or than the whole budget, still gets its turn. Who finds nothing left waits in line.
 
 use std::collections::VecDeque;
 
@@ -65,6 +66,23 @@ impl Budget {
         // The last charge may have been given back between the two locks.
         shared.grant();
         receiver.await.unwrap_or_default()
+    }
+
+    /// Takes `bytes` of memory that is in use already, whether or not so much is left: those who come then wait.
+    pub fn overdraw(&self, bytes: usize) -> Charge {
+        let Some(shared) = &self.0 else { return Charge::default() };
+        shared.take(&mut shared.lock(), to_signed(bytes))
+    }
+
+    /// Takes `bytes` for what is of use but not needed: of the first half of the budget only, and if nobody waits.
+    pub fn try_spare(&self, bytes: usize) -> Option<Charge> {
+        let Some(shared) = &self.0 else { return Some(Charge::default()) };
+        let mut state = shared.lock();
+        let left = state.available.saturating_sub(to_signed(bytes));
+        if left < shared.bytes_max / 2 || !state.waiting.is_empty() {
+            return None;
+        }
+        Some(shared.take(&mut state, to_signed(bytes)))
     }
 
     /// Whether there is a limit at all.
@@ -158,6 +176,26 @@ mod tests {
         let large = budget.try_charge(1_000).expect("a request larger than the budget gets its turn");
         assert!(budget.try_charge(1).is_none());
         drop(large);
+        assert!(budget.try_charge(1).is_some());
+    }
+
+    #[test]
+    fn what_is_not_needed_gets_of_the_first_half_only() {
+        let budget = Budget::new(Some(100));
+        let spare = budget.try_spare(50).expect("room");
+        assert!(budget.try_spare(1).is_none());
+        assert!(budget.try_charge(1).is_some());
+        drop(spare);
+        assert_eq!(budget.charged(), 0);
+    }
+
+    #[test]
+    fn memory_that_is_in_use_is_charged_even_beyond_the_limit() {
+        let budget = Budget::new(Some(100));
+        let response = budget.overdraw(1_000);
+        assert_eq!(budget.charged(), 1_000);
+        assert!(budget.try_charge(1).is_none());
+        drop(response);
         assert!(budget.try_charge(1).is_some());
     }
 

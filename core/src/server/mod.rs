@@ -18,6 +18,8 @@ pub(crate) mod tests;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use crate::api::Services;
 use crate::config::Config;
 use crate::env::{Clock, Env, Lane, Listener, Net, Task};
@@ -36,6 +38,8 @@ pub struct Settings {
     pub queued_request_bytes_max: Option<u64>,
     /// `connections.max.idle.ms`; `None` for never.
     pub idle_max: Option<Duration>,
+    /// `max.connections`: who comes beyond it waits to be accepted, as in Kafka.
+    pub connections_max: usize,
 }
 
 impl Default for Settings {
@@ -45,6 +49,7 @@ impl Default for Settings {
             request_bytes_max: 100 << 20,
             queued_request_bytes_max: None,
             idle_max: Some(Duration::from_secs(600)),
+            connections_max: i32::MAX as usize,
         }
     }
 }
@@ -59,6 +64,7 @@ impl Settings {
             request_bytes_max: config.request_bytes_max,
             queued_request_bytes_max: Some(config.queued_request_bytes_max.unwrap_or(QUEUED_REQUEST_BYTES)),
             idle_max: config.connections_max_idle,
+            connections_max: config.connections_max,
         }
     }
 }
@@ -142,7 +148,9 @@ async fn accept<E: Env>(
 ) {
     let env = shared.services.env.clone();
     let mut sweep_at = 64;
+    let places = Arc::new(Semaphore::new(shared.settings.connections_max.min(Semaphore::MAX_PERMITS)));
     loop {
+        let place = Arc::clone(&places).acquire_owned().await.expect("nobody closes the semaphore");
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -155,7 +163,11 @@ async fn accept<E: Env>(
         };
         let busy = Arc::new(AtomicBool::new(false));
         let connection = Connection::new(Arc::clone(&shared), stream, peer, Arc::clone(&busy));
-        let task = env.spawn(Lane::Data, "connection", connection.run());
+        let serving = async move {
+            connection.run().await;
+            drop(place);
+        };
+        let task = env.spawn(Lane::Data, "connection", serving);
         let mut open = connections.lock().expect("no panic under this lock");
         open.push(Open { task, busy });
         if open.len() >= sweep_at {

@@ -175,7 +175,8 @@ impl Churner {
             delivery_timeout: Duration::from_millis(self.rng.within(2_000..6_000)),
             ..ProducerSettings::default()
         };
-        let producer = Producer::new(self.client.clone(), settings);
+        let producer =
+            Producer::new(self.client.clone(), settings).expect("the default settings but for the time");
         self.places[place].topic = Some(Topic { index, producer, certain });
     }
 

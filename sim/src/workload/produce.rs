@@ -56,7 +56,8 @@ pub(super) async fn run(
         max_in_flight: settings.in_flight as usize,
         ..ProducerSettings::default()
     };
-    let producer = Producer::new(client(&env, &case, &name), producer_settings);
+    let producer =
+        Producer::new(client(&env, &case, &name), producer_settings).map_err(|error| error.to_string())?;
     let mut load = Load {
         env,
         number,

@@ -340,6 +340,54 @@ fn a_failed_sync_loses_the_pages_and_the_next_one_says_all_is_well() {
     });
 }
 
+/// Begins a sync of what it wrote, waits so long for it, and syncs once more if it shall; ends the process's work then.
+fn add_impatient(world: &Arc<World>, wait: u64, syncs_again: bool) -> NodeId {
+    add_client(world, "impatient", move |env| async move {
+        if env.incarnation() > 1 {
+            return;
+        }
+        let Ok(file) = open_log(&env).await else { return };
+        pause(&env, ms(50)).await;
+        file.write_at(APPEND, &[IoSlice::new(b"bytes")], 0).expect("a healthy disk");
+        tokio::select! {
+            biased;
+            _ = file.sync(SYNC) => panic!("the disk is slow"),
+            () = pause(&env, ms(wait)) => {}
+        }
+        if syncs_again {
+            file.sync(SYNC).await.expect("the failure was told to nobody, and is told once");
+        }
+    })
+}
+
+#[test]
+fn a_sync_that_nobody_waits_for_any_more_goes_on() {
+    for (crash_ms, expected) in [(90, ""), (200, "bytes")] {
+        run(1, move |world| async move {
+            let node = add_impatient(&world, 10, false);
+            world.sleep(ms(40)).await;
+            world.slow_disk(node, ms(0), ms(60));
+            world.sleep(ms(crash_ms - 40)).await;
+            world.crash(node, LOSES_ALL);
+            assert_eq!(log_of(&world, node), expected, "{crash_ms}");
+        });
+    }
+}
+
+#[test]
+fn a_sync_that_nobody_waits_for_fails_unseen_and_the_next_one_says_all_is_well() {
+    run(1, |world| async move {
+        let node = add_impatient(&world, 10, true);
+        world.sleep(ms(40)).await;
+        world.slow_disk(node, ms(0), ms(60));
+        world.add_disk_error(node, DiskError::next(Operation::Sync));
+        world.sleep(ms(500)).await;
+        assert_eq!(log_of(&world, node), "bytes");
+        world.crash(node, LOSES_ALL);
+        assert_ne!(log_of(&world, node), "bytes");
+    });
+}
+
 #[test]
 fn an_error_can_be_aimed_at_any_later_call() {
     let written = |error: DiskError| {

@@ -143,6 +143,75 @@ fn a_fetch_waits_for_its_minimum_in_sum() {
     });
 }
 
+/// Fetches with a wait of ten seconds; what came, and how long it took.
+async fn timed(scene: &mut Scene<'_>, mut request: FetchRequest) -> (FetchResponse, Duration) {
+    request.max_wait_ms = 10_000;
+    let before = scene.env.clock().now();
+    let response = scene.call(&request, 12).await;
+    (response, scene.env.clock().now().saturating_since(before))
+}
+
+/// Batches are handed out whole, so that a read which its limit ends may be smaller than a minimum as large as that.
+#[test]
+fn a_fetch_that_catches_up_does_not_wait_when_its_limit_falls_inside_a_batch() {
+    with_broker(&[], async |scene| {
+        scene.create("t", 1, &[]).await;
+        let records = batch(&[&"x".repeat(300)]);
+        for _ in 0..5 {
+            produce::append(scene, "t", records.clone()).await;
+        }
+        let limit = i32::try_from(3 * records.len() + 100).expect("small");
+        let mut request = of("t", &[(0, 0)]);
+        (request.min_bytes, request.topics[0].partitions[0].partition_max_bytes) = (limit, limit);
+        let (response, waited) = timed(scene, request.clone()).await;
+        assert_eq!(lengths(&response), [3 * records.len()]);
+        assert_eq!(waited, Duration::ZERO);
+        request.topics[0].partitions[0].fetch_offset = 3;
+        let (response, waited) = timed(scene, request).await;
+        assert_eq!(lengths(&response), [2 * records.len()]);
+        assert!(waited >= Duration::from_secs(10), "nothing more lies ready: {waited:?}");
+    });
+}
+
+/// Case F of Kafka's DelayedFetch: no append will ever add to an older segment.
+#[test]
+fn a_fetch_that_ends_with_its_segment_does_not_wait_while_the_next_one_is_full() {
+    with_broker(&[], async |scene| {
+        scene.create("t", 1, &[("segment.bytes", "1048576")]).await;
+        let records = batch(&[&"x".repeat(700_000)]);
+        produce::append(scene, "t", records.clone()).await;
+        produce::append(scene, "t", records.clone()).await;
+        let mut request = of("t", &[(0, 0)]);
+        (request.min_bytes, request.max_bytes) = (1_000_000, 4 << 20);
+        request.topics[0].partitions[0].partition_max_bytes = 4 << 20;
+        let (response, waited) = timed(scene, request).await;
+        assert_eq!(lengths(&response), [records.len()]);
+        assert_eq!(waited, Duration::ZERO);
+    });
+}
+
+#[test]
+fn a_partition_whose_directory_failed_is_told_at_once_though_the_others_have_nothing() {
+    with_broker(&[("log.dirs", "/a,/b"), ("metadata.log.dir", "/m")], async |scene| {
+        scene.create("idle", 2, &[]).await;
+        scene.env.disk().fail_next(crate::log::sites::SEGMENT_CREATE, std::io::ErrorKind::Other);
+        scene.create("failed", 1, &[]).await;
+        let failed = of("failed", &[(0, 0)]).topics.remove(0);
+        let mut request = of("idle", &[(0, 0), (1, 0)]);
+        request.topics.push(failed.clone());
+        let (response, waited) = timed(scene, request.clone()).await;
+        assert_eq!(partitions(&response)[2].error_code, code(ErrorCode::KafkaStorageError));
+        assert_eq!(waited, Duration::ZERO);
+        // One of the two is on the other directory; beside it alone the failed one is told at once, too.
+        let is_online = partitions(&response).iter().position(|partition| partition.error_code == 0);
+        let online = request.topics[0].partitions[is_online.expect("one directory works")].clone();
+        request.topics[0].partitions = vec![online];
+        let (response, waited) = timed(scene, request).await;
+        assert_eq!(partitions(&response)[1].error_code, code(ErrorCode::KafkaStorageError));
+        assert_eq!(waited, Duration::ZERO);
+    });
+}
+
 /// Requests behind one that waits go on, and their answers wait for its.
 #[test]
 fn a_produce_behind_a_waiting_fetch_on_one_connection_wakes_it() {

@@ -1,6 +1,7 @@
 //! Every request against a whole broker in memory, over a connection.
 
 mod configs;
+mod connections;
 mod every_version;
 mod fetch;
 mod hostile;
@@ -33,7 +34,16 @@ struct Scene<'a> {
 
 /// Runs a test against a broker with this configuration.
 fn with_broker<T>(config: &[(&str, &str)], test: impl AsyncFnOnce(&mut Scene<'_>) -> T) -> T {
-    let env = Wired::new(1 << 20);
+    with_broker_over(1 << 20, config, test)
+}
+
+/// The same over connections that buffer `capacity` bytes.
+fn with_broker_over<T>(
+    capacity: usize,
+    config: &[(&str, &str)],
+    test: impl AsyncFnOnce(&mut Scene<'_>) -> T,
+) -> T {
+    let env = Wired::new(capacity);
     env.node.keep_facts();
     env.node.block_on(async {
         let node = node::start(&env, configured(config)).await;

@@ -28,7 +28,8 @@ use pump::Shared;
 pub struct ProducerSettings {
     /// `acks`: -1 (all), 0 or 1.
     pub acks: i16,
-    /// `enable.idempotence`: a batch that is sent again is recognised. Needs acks=-1.
+    /// `enable.idempotence`: a batch that is sent again is recognised. Needs acks=-1. Without it one batch of a
+    /// partition is in flight at a time, for one that is sent again would come behind later ones.
     pub idempotent: bool,
     /// `delivery.timeout.ms`: how long to try in all.
     pub delivery_timeout: Duration,
@@ -49,6 +50,35 @@ impl Default for ProducerSettings {
             max_in_flight: 5,
             buffer_bytes_max: 32 << 20,
             request_bytes_max: 1 << 20,
+        }
+    }
+}
+
+/// Why settings are refused: what they promise would not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// No such level.
+    #[error("acks must be -1 (all), 0 or 1")]
+    Acks,
+    /// A leader that changes loses what it alone had acknowledged, and with it the sequence.
+    #[error("enable.idempotence needs acks=-1 (all)")]
+    IdempotenceWithoutAcksAll,
+    /// A broker remembers five batches of a producer.
+    #[error("enable.idempotence allows 1 to 5 requests in flight (max.in.flight.requests.per.connection)")]
+    IdempotenceInFlight,
+    /// Nothing would ever be sent.
+    #[error("max.in.flight.requests.per.connection must be at least 1")]
+    InFlight,
+}
+
+impl ProducerSettings {
+    fn check(&self) -> Result<(), SettingsError> {
+        match self {
+            Self { acks, .. } if !(-1..=1).contains(acks) => Err(SettingsError::Acks),
+            Self { max_in_flight: 0, .. } => Err(SettingsError::InFlight),
+            Self { idempotent: true, acks: 0 | 1, .. } => Err(SettingsError::IdempotenceWithoutAcksAll),
+            Self { idempotent: true, max_in_flight: 6.., .. } => Err(SettingsError::IdempotenceInFlight),
+            _ => Ok(()),
         }
     }
 }
@@ -129,11 +159,15 @@ impl Future for Sending {
 
 impl<E: Env> Producer<E> {
     /// A producer on top of a client.
-    pub fn new(client: Client<E>, settings: ProducerSettings) -> Self {
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    pub fn new(client: Client<E>, settings: ProducerSettings) -> Result<Self, SettingsError> {
+        settings.check()?;
         let env = client.env().clone();
         let shared = Arc::new(Shared::new(client, settings));
         let driver = env.spawn(Lane::Data, "client.producer", driver::run(shared.clone()));
-        Self { shared, _driver: driver }
+        Ok(Self { shared, _driver: driver })
     }
 
     /// Sends one batch, as [`BatchBuilder`](crate::record::builder::BatchBuilder) builds it; an idempotent producer

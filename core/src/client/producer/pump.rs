@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
@@ -20,6 +21,9 @@ use crate::wire::api::produce::{
 };
 use crate::wire::{ApiKey, response};
 
+/// How much earlier than this client a broker gives up on a produce, at most.
+const TIMEOUT_MARGIN_MAX: Duration = Duration::from_secs(1);
+
 /// What the producer, its task and its requests share.
 pub(super) struct Shared<E: Env> {
     pub(super) client: Client<E>,
@@ -34,7 +38,7 @@ pub(super) struct State {
     index_of: BTreeMap<Arc<str>, BTreeMap<i32, usize>>,
     /// Queues in which batches wait to be sent.
     waiting: Vec<usize>,
-    /// Produce requests without a response, per broker.
+    /// Produce requests without a response, or with acks=0 not yet sent, per broker.
     in_flight: BTreeMap<BrokerId, usize>,
     pub(super) identity: Option<Identity>,
     /// Why there is no identity, when it was asked for in vain.
@@ -93,6 +97,13 @@ impl State {
         self.queues.push(PartitionQueue::new(name.clone(), partition));
         self.index_of.entry(name).or_default().insert(partition, index);
         index
+    }
+
+    /// A request is no longer in flight.
+    fn landed(&mut self, broker: BrokerId) {
+        if let Some(count) = self.in_flight.get_mut(&broker) {
+            *count -= 1;
+        }
     }
 
     /// Notes what changed in a queue.
@@ -190,7 +201,7 @@ impl<E: Env> Shared<E> {
                 }
                 Err(_) => return true,
             }
-            match self.client.route(Purpose::General, &queue.topic, queue.partition, now) {
+            match self.client.route(Purpose::Produce, &queue.topic, queue.partition, now) {
                 Route::Wait(until) => stuck.get_or_insert_default().until(until),
                 Route::Ready(leader) => {
                     let busy = in_flight
@@ -228,29 +239,27 @@ impl<E: Env> Shared<E> {
     fn submit(self: &Arc<Self>, state: &mut State, attempt: Attempt, now: Instant) {
         let Attempt { broker, connection, version, batches, records, .. } = attempt;
         let request_timeout = self.client.settings().request_timeout;
+        // Shorter than our own patience: the broker's REQUEST_TIMED_OUT costs one request, ours the connection.
+        let broker_timeout = request_timeout - (request_timeout / 5).min(TIMEOUT_MARGIN_MAX);
         let request = ProduceRequest {
             transactional_id: None,
             acks: self.settings.acks,
-            timeout_ms: i32::try_from(request_timeout.as_millis()).unwrap_or(i32::MAX),
+            timeout_ms: i32::try_from(broker_timeout.as_millis()).unwrap_or(i32::MAX),
             topics: topics_of(state, &batches, records),
         };
         let answered = self.settings.acks != 0;
-        let complete = answered.then(|| {
-            let (this, batches) = (Arc::downgrade(self), batches.clone());
-            let complete: Completion =
-                Box::new(move |result| on_response(&this, broker, version, &batches, result));
-            complete
-        });
+        let (this, sent) = (Arc::downgrade(self), batches.clone());
+        let complete: Completion = match answered {
+            true => Box::new(move |result| on_response(&this, broker, version, &sent, result)),
+            false => Box::new(move |result| on_sent(&this, broker, &sent, result)),
+        };
         let encode = |buffer: &mut _| request.encode(version, buffer);
-        let submitted = connection.submit(ApiKey::Produce, version, now + request_timeout, complete, encode);
+        let submitted =
+            connection.submit(ApiKey::Produce, version, now + request_timeout, (answered, complete), encode);
         // The bytes are in the connection's buffer now, so that the queue's own are unshared again.
         drop(request);
         match submitted {
-            Ok(()) if answered => *state.in_flight.entry(broker).or_default() += 1,
-            Ok(()) => {
-                let delivered = Outcome::Appended(Delivered { base_offset: Offset::UNKNOWN });
-                self.apply(state, &batches, |_, _| delivered.clone());
-            }
+            Ok(()) => *state.in_flight.entry(broker).or_default() += 1,
             Err(cause) => {
                 let cause: Arc<str> = cause.to_string().into();
                 self.apply(state, &batches, |_, _| Outcome::Lost { sent: false, cause: cause.clone() });
@@ -278,6 +287,15 @@ impl<E: Env> Shared<E> {
             state.settle(attempted.index);
             tell(resolutions);
         }
+    }
+
+    /// A request ended without a response.
+    fn lost(&self, state: &mut State, batches: &[Attempted], error: &RequestError) {
+        let (sent, cause): (bool, Arc<str>) = (!error.is_definite(), error.to_string().into());
+        self.apply(state, batches, |_, queue| {
+            self.client.want_metadata(&queue.topic);
+            Outcome::Lost { sent, cause: cause.clone() }
+        });
     }
 
     /// Gives up what is too old, and lets broken partitions go on.
@@ -400,18 +418,33 @@ fn on_response<E: Env>(
         Ok(ProduceResponse::decode(&body, version)?)
     });
     let mut state = shared.lock();
-    if let Some(count) = state.in_flight.get_mut(&broker) {
-        *count -= 1;
-    }
+    state.landed(broker);
     match answer {
         Ok(answer) => shared.on_answer(&mut state, version, batches, &answer),
-        Err(error) => {
-            let (sent, cause): (bool, Arc<str>) = (!error.is_definite(), error.to_string().into());
-            shared.apply(&mut state, batches, |_, queue| {
-                shared.client.want_metadata(&queue.topic);
-                Outcome::Lost { sent, cause: cause.clone() }
-            });
+        Err(error) => shared.lost(&mut state, batches, &error),
+    }
+    let now = shared.client.now();
+    shared.pump_or_wake(state, now);
+}
+
+/// Called in the connection's task, of a request with acks=0: the network has it, and that is all that will be known.
+fn on_sent<E: Env>(
+    this: &Weak<Shared<E>>,
+    broker: BrokerId,
+    batches: &[Attempted],
+    result: Result<Bytes, RequestError>,
+) {
+    let Some(shared) = this.upgrade() else {
+        return;
+    };
+    let mut state = shared.lock();
+    state.landed(broker);
+    match result {
+        Ok(_) => {
+            let delivered = Outcome::Appended(Delivered { base_offset: Offset::UNKNOWN });
+            shared.apply(&mut state, batches, |_, _| delivered.clone());
         }
+        Err(error) => shared.lost(&mut state, batches, &error),
     }
     let now = shared.client.now();
     shared.pump_or_wake(state, now);

@@ -6,6 +6,7 @@
 //! - at most five batches are in flight, for a broker remembers that many;
 //! - a batch that is sent again goes alone, first in the queue, so that later ones cannot overtake it;
 //! - the first batch of an identity goes alone, for a broker that knows nothing of it takes any sequence as the first;
+//! - without an identity one batch is in flight at a time;
 //! - after a gap in the sequences the partition waits until nothing is in flight, and goes on in a new epoch. Only
 //!   batches that were certainly never appended go along; of the others the outcome is unknown.
 
@@ -169,10 +170,11 @@ impl PartitionQueue {
         let Some(index) = self.batches.iter().position(|batch| !batch.in_flight) else {
             return Err(Sendable::Nothing);
         };
+        // A batch without a sequence that is sent again would be appended behind one that was in flight with it.
         let idempotent = rules.identity.is_some();
-        let max_in_flight = match idempotent && !self.acknowledged {
-            true => 1,
-            false => rules.max_in_flight,
+        let max_in_flight = match idempotent && self.acknowledged {
+            true => rules.max_in_flight,
+            false => 1,
         };
         let repeat_ahead = self.batches[index].attempts > 0 || self.batches[0].attempts > 1;
         if self.broken || self.in_flight >= max_in_flight || (index > 0 && repeat_ahead) {

@@ -12,11 +12,11 @@ use crate::error::ErrorCode;
 use crate::ids::{BrokerId, LeaderEpoch, Offset, Uuid};
 use crate::record::batch::{Batch, BatchHeader};
 use crate::record::validate::{ProduceLimits, check_produced};
-use crate::wire::api::CurrentLeader;
 use crate::wire::api::api_versions::{Features, encode_response};
 use crate::wire::api::fetch::{FetchHead, FetchRequest, FetchResponseWriter, FetchedPartition, Segment};
 use crate::wire::api::produce::*;
-use crate::wire::codec::Uuid as WireUuid;
+use crate::wire::api::{CurrentLeader, NodeEndpoint};
+use crate::wire::codec::{StrBytes, Uuid as WireUuid};
 use crate::wire::frame::FrameReader;
 use crate::wire::messages::metadata_response::*;
 use crate::wire::messages::{
@@ -64,6 +64,14 @@ pub(super) struct State {
     pub(super) partitions: Vec<Partition>,
     pub(super) faults: Faults,
     pub(super) produce_requests: usize,
+    /// What the last produce request allowed the broker.
+    pub(super) produce_timeout_ms: i32,
+    /// The topics of each metadata request.
+    pub(super) metadata_requests: Vec<Vec<String>>,
+    /// The controller, which does not answer metadata requests.
+    pub(super) silent_controller: Option<i32>,
+    /// A broker that metadata does not name yet.
+    pub(super) newcomer: Option<i32>,
     next_producer_id: i64,
 }
 
@@ -94,6 +102,10 @@ impl FakeCluster {
             partitions: (0..partitions).map(partition).collect(),
             faults,
             produce_requests: 0,
+            produce_timeout_ms: 0,
+            metadata_requests: Vec::new(),
+            silent_controller: None,
+            newcomer: None,
             next_producer_id: 100,
         };
         let this = Self { env: env.clone(), state: Arc::new(Mutex::new(state)), tasks: Arc::default() };
@@ -142,6 +154,9 @@ impl FakeCluster {
             ApiKey::Metadata => {
                 let request: MetadataRequest = request::decode(&body, version).expect("decodes");
                 let response = self.metadata(&request);
+                if self.state.lock().expect("not poisoned").silent_controller == Some(broker) {
+                    return Answer::Hang;
+                }
                 response::encode(id, flexible, &response, version, &mut buffer).expect("encodes");
             }
             ApiKey::InitProducerId => {
@@ -161,9 +176,12 @@ impl FakeCluster {
     }
 
     fn metadata(&self, request: &MetadataRequest) -> MetadataResponse {
-        let state = self.state.lock().expect("not poisoned");
+        let mut state = self.state.lock().expect("not poisoned");
+        let asked = request.topics.iter().flatten().filter_map(|topic| topic.name.as_deref());
+        state.metadata_requests.push(asked.map(str::to_owned).collect());
         let mut response = MetadataResponse::default();
-        for node_id in 0..BROKERS {
+        response.controller_id = state.silent_controller.unwrap_or(-1);
+        for node_id in (0..BROKERS).filter(|id| state.newcomer != Some(*id)) {
             let mut broker = MetadataResponseBroker::default();
             (broker.node_id, broker.host, broker.port) = (node_id, format!("broker{node_id}").into(), 1);
             response.brokers.push(broker);
@@ -191,6 +209,7 @@ impl FakeCluster {
         let request = ProduceRequest::decode(body, version).expect("decodes");
         let mut state = self.state.lock().expect("not poisoned");
         state.produce_requests += 1;
+        state.produce_timeout_ms = request.timeout_ms;
         let mut chance = self.env.random_u64() % 100;
         let mut strikes = |percent: u64| {
             let strikes = chance < percent;
@@ -273,7 +292,13 @@ impl FakeCluster {
         writer.topic(TOPIC, TOPIC_ID, 1);
         writer.partition(&answer, records);
         let mut bytes = BytesMut::new();
-        for segment in writer.finish(&[]).expect("a small answer") {
+        let endpoint = NodeEndpoint {
+            node_id: BrokerId(partition.leader),
+            host: StrBytes::from(&format!("broker{}", partition.leader)[..]),
+            port: 1,
+            rack: None,
+        };
+        for segment in writer.finish(&[endpoint]).expect("a small answer") {
             let (Segment::Inline(part) | Segment::Slice(part)) = segment;
             bytes.extend_from_slice(&part);
         }

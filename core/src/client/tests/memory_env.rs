@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
@@ -25,7 +26,12 @@ pub(super) struct MemoryEnv {
 impl MemoryEnv {
     pub(super) fn new(seed: u64) -> Self {
         let chance = Arc::new(Mutex::new(seed));
-        let net = MemoryNet { listeners: Arc::default(), pipes: Arc::default(), chance: chance.clone() };
+        let net = MemoryNet {
+            listeners: Arc::default(),
+            pipes: Arc::default(),
+            chance: chance.clone(),
+            held: Arc::default(),
+        };
         Self { clock: MemoryClock(tokio::time::Instant::now()), disk: NoDisk, net, chance }
     }
 }
@@ -118,6 +124,7 @@ pub(super) struct MemoryNet {
     listeners: Arc<Mutex<BTreeMap<String, mpsc::UnboundedSender<MemoryStream>>>>,
     pipes: Arc<Mutex<Vec<Pipe>>>,
     chance: Arc<Mutex<u64>>,
+    held: Arc<AtomicBool>,
 }
 
 impl MemoryNet {
@@ -128,8 +135,13 @@ impl MemoryNet {
         }
     }
 
+    /// From now on no write comes to its end, as when nobody reads any more.
+    pub(super) fn hold_writes(&self) {
+        self.held.store(true, Ordering::SeqCst);
+    }
+
     fn pipe(&self) -> Pipe {
-        let pipe = Pipe { state: Arc::default(), chance: self.chance.clone() };
+        let pipe = Pipe { state: Arc::default(), chance: self.chance.clone(), held: self.held.clone() };
         self.pipes.lock().expect("not poisoned").push(pipe.clone());
         pipe
     }
@@ -183,6 +195,7 @@ struct PipeState {
 struct Pipe {
     state: Arc<Mutex<PipeState>>,
     chance: Arc<Mutex<u64>>,
+    held: Arc<AtomicBool>,
 }
 
 impl Pipe {
@@ -247,6 +260,9 @@ impl StreamWriter for MemoryWriter {
     type File = NoFile;
 
     async fn write(&mut self, bytes: Bytes, _: bool) -> io::Result<()> {
+        if self.0.held.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
         let mut state = self.0.state.lock().expect("not poisoned");
         if state.ended {
             return Err(io::ErrorKind::BrokenPipe.into());

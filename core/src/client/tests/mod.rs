@@ -4,9 +4,10 @@
 
 mod fake_cluster;
 mod memory_env;
+mod routes;
 
 use super::fetcher::{FetchError, Fetcher, FetcherSettings};
-use super::producer::{Delivered, Producer, ProducerSettings, SendError, Unsent};
+use super::producer::{Delivered, Producer, ProducerSettings, SendError, SettingsError, Unsent};
 use super::*;
 use crate::error::ErrorCode;
 use crate::ids::Offset;
@@ -28,20 +29,27 @@ fn run(seed: u64, test: impl AsyncFnOnce(MemoryEnv)) {
 }
 
 fn client(env: &MemoryEnv) -> Client<MemoryEnv> {
+    Client::new(env.clone(), client_settings())
+}
+
+fn client_settings() -> Settings {
     let millis = Duration::from_millis;
-    let settings = Settings {
+    Settings {
         bootstrap: vec!["nobody:1".into(), "broker0:1".into()],
         request_timeout: millis(1_000),
         connect_timeout: millis(500),
         retry_backoff: Backoff { min: millis(10), max: millis(100) },
         reconnect_backoff: Backoff { min: millis(5), max: millis(100) },
         ..Settings::default()
-    };
-    Client::new(env.clone(), settings)
+    }
 }
 
 fn settings() -> ProducerSettings {
     ProducerSettings { delivery_timeout: Duration::from_secs(20), ..ProducerSettings::default() }
+}
+
+fn producer(client: Client<MemoryEnv>, settings: ProducerSettings) -> Producer<MemoryEnv> {
+    Producer::new(client, settings).expect("the test's settings promise what can be kept")
 }
 
 fn batch(value: &str) -> Bytes {
@@ -111,7 +119,7 @@ fn nothing_is_lost_doubled_or_reordered_while_everything_goes_wrong() {
                 too_few_after_append: 6,
             };
             let cluster = FakeCluster::start(&env, 3, faults).await;
-            let producer = Producer::new(client(&env), settings());
+            let producer = producer(client(&env), settings());
             let told = send_all(&producer, 3, 200).await;
             check(&cluster, &told);
             let delivered = told.iter().filter(|(_, _, result)| result.is_ok()).count();
@@ -133,7 +141,7 @@ fn short_deadlines_leave_honest_answers() {
             };
             let cluster = FakeCluster::start(&env, 2, faults).await;
             let hasty = ProducerSettings { delivery_timeout: Duration::from_millis(1_200), ..settings() };
-            let producer = Producer::new(client(&env), hasty);
+            let producer = producer(client(&env), hasty);
             let told = send_all(&producer, 2, 100).await;
             // What was still on its way when its sender was told gets time to arrive.
             tokio::time::sleep(Duration::from_secs(5)).await;
@@ -146,7 +154,7 @@ fn short_deadlines_leave_honest_answers() {
 fn a_healthy_cluster_gets_at_most_one_request_per_batch() {
     run(1, async |env| {
         let cluster = FakeCluster::start(&env, 2, Faults::default()).await;
-        let producer = Producer::new(client(&env), settings());
+        let producer = producer(client(&env), settings());
         let told = send_all(&producer, 2, 100).await;
         check(&cluster, &told);
         assert!(told.iter().all(|(_, _, result)| result.is_ok()));
@@ -159,7 +167,7 @@ fn a_healthy_cluster_gets_at_most_one_request_per_batch() {
 #[test]
 fn a_cluster_that_is_not_there_is_a_definite_failure() {
     run(1, async |env| {
-        let producer = Producer::new(client(&env), settings());
+        let producer = producer(client(&env), settings());
         let error = producer.send(TOPIC, 0, batch("v")).await.expect_err("nobody is there");
         assert!(matches!(error, SendError::NotAppended(Unsent::NoProducerId(_))), "{error}");
     });
@@ -169,7 +177,7 @@ fn a_cluster_that_is_not_there_is_a_definite_failure() {
 fn an_unknown_topic_is_a_definite_failure() {
     run(1, async |env| {
         let _cluster = FakeCluster::start(&env, 1, Faults::default()).await;
-        let producer = Producer::new(client(&env), settings());
+        let producer = producer(client(&env), settings());
         let error = producer.send("stranger", 0, batch("v")).await.expect_err("no such topic");
         assert!(error.is_definite());
     });
@@ -179,7 +187,7 @@ fn an_unknown_topic_is_a_definite_failure() {
 fn a_batch_too_large_is_refused_and_the_next_one_is_not() {
     run(1, async |env| {
         let cluster = FakeCluster::start(&env, 1, Faults::default()).await;
-        let producer = Producer::new(client(&env), settings());
+        let producer = producer(client(&env), settings());
         let sendings = [
             producer.send(TOPIC, 0, batch("before")),
             producer.send(TOPIC, 0, batch(&"x".repeat(2_000))),
@@ -199,7 +207,7 @@ fn acks_0_and_1_are_answered() {
         run(1, async |env| {
             let cluster = FakeCluster::start(&env, 2, Faults::default()).await;
             let loose = ProducerSettings { acks, idempotent: false, ..settings() };
-            let producer = Producer::new(client(&env), loose);
+            let producer = producer(client(&env), loose);
             let told = send_all(&producer, 2, 20).await;
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert!(told.iter().all(|(_, _, result)| result.is_ok()), "acks {acks}");
@@ -209,10 +217,70 @@ fn acks_0_and_1_are_answered() {
     }
 }
 
+/// As in Java's producer: acks=0 is done when the network has the bytes, and counts as in flight until then.
+#[test]
+fn acks_0_towards_a_broker_that_does_not_read_is_bounded_and_not_called_delivered() {
+    run(1, async |env| {
+        let _cluster = FakeCluster::start(&env, 1, Faults::default()).await;
+        let buffer_bytes_max = 20 * batch("v00").len();
+        let loose = ProducerSettings { acks: 0, idempotent: false, buffer_bytes_max, ..settings() };
+        let producer = producer(client(&env), loose);
+        assert!(producer.send(TOPIC, 0, batch("v")).await.is_ok());
+        env.net.hold_writes();
+        let mut sendings = Vec::new();
+        for number in 0..100 {
+            sendings.push(producer.send(TOPIC, 0, batch(&format!("v{number:02}"))));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let began = tokio::time::Instant::now();
+        let mut refused = 0;
+        for sending in sendings {
+            match sending.await.expect_err("nobody reads") {
+                SendError::NotAppended(Unsent::BufferFull) => refused += 1,
+                error => assert!(began.elapsed() >= Duration::from_secs(15), "{error}"),
+            }
+        }
+        assert_eq!(refused, 80, "of a hundred, as many as fit wait");
+        assert!(began.elapsed() < Duration::from_secs(25), "their deadline holds");
+    });
+}
+
+#[test]
+fn without_idempotence_a_batch_that_is_sent_again_does_not_come_behind_later_ones() {
+    for seed in 0..50 {
+        run(seed, async |env| {
+            let faults = Faults { not_enough_replicas: 30, ..Faults::default() };
+            let cluster = FakeCluster::start(&env, 1, faults).await;
+            let producer = producer(client(&env), ProducerSettings { idempotent: false, ..settings() });
+            let told = send_all(&producer, 1, 50).await;
+            check(&cluster, &told);
+            assert!(told.iter().all(|(_, _, result)| result.is_ok()));
+        });
+    }
+}
+
+#[test]
+fn settings_that_promise_what_cannot_be_kept_are_refused() {
+    run(1, async |env| {
+        let client = client(&env);
+        let refused = |settings| Producer::new(client.clone(), settings).err();
+        let idempotent = settings();
+        let of_acks = |acks| refused(ProducerSettings { acks, ..idempotent });
+        assert_eq!(of_acks(-1), None);
+        assert_eq!(of_acks(1), Some(SettingsError::IdempotenceWithoutAcksAll));
+        assert_eq!(of_acks(0), Some(SettingsError::IdempotenceWithoutAcksAll));
+        assert_eq!(of_acks(2), Some(SettingsError::Acks));
+        let in_flight = |max_in_flight| refused(ProducerSettings { max_in_flight, ..idempotent });
+        assert_eq!(in_flight(5), None);
+        assert_eq!(in_flight(6), Some(SettingsError::IdempotenceInFlight));
+        assert_eq!(in_flight(0), Some(SettingsError::InFlight));
+    });
+}
+
 #[test]
 fn a_producer_that_is_dropped_tells_its_senders() {
     run(1, async |env| {
-        let producer = Producer::new(client(&env), settings());
+        let producer = producer(client(&env), settings());
         let sending = producer.send(TOPIC, 0, batch("v"));
         drop(producer);
         assert_eq!(sending.await, Err(SendError::Unknown(Unsent::Closed)));
@@ -223,7 +291,7 @@ fn a_producer_that_is_dropped_tells_its_senders() {
 fn what_waits_is_bounded() {
     run(1, async |env| {
         let small = ProducerSettings { buffer_bytes_max: 200, ..settings() };
-        let producer = Producer::new(client(&env), small);
+        let producer = producer(client(&env), small);
         let waiting = [producer.send(TOPIC, 0, batch("one")), producer.send(TOPIC, 0, batch("two"))];
         let error = producer.send(TOPIC, 0, batch("three")).await;
         assert_eq!(error, Err(SendError::NotAppended(Unsent::BufferFull)));
@@ -237,7 +305,7 @@ fn a_fetcher_reads_everything_through_moved_leaders_and_broken_connections() {
         run(seed, async |env| {
             let cluster = FakeCluster::start(&env, 1, Faults::default()).await;
             let client = client(&env);
-            let producer = Producer::new(client.clone(), settings());
+            let producer = producer(client.clone(), settings());
             let told = send_all(&producer, 1, 60).await;
             check(&cluster, &told);
             let fetcher = Fetcher::new(client, FetcherSettings::default());
@@ -284,6 +352,6 @@ fn futures_can_be_spawned() {
         spawnable(client.list_offsets("t", 0, admin::OffsetSpec::Latest));
         spawnable(client.metadata(None));
         spawnable(Fetcher::new(client.clone(), FetcherSettings::default()).fetch("t", 0, Offset(0), 0, 1, 1));
-        spawnable(Producer::new(client, settings()).send("t", 0, Bytes::new()));
+        spawnable(producer(client, settings()).send("t", 0, Bytes::new()));
     });
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::Path;
+use std::task::{Context, Waker};
 
 use super::{Ground, pattern, soon};
 use crate::env::{DirEntry, Disk, Env, File, OpenMode, Site};
@@ -266,6 +267,26 @@ pub(super) async fn files_and_directories_can_be_synced<E: Env>(ground: Ground<E
     let missing = ground.directory.join("missing");
     failure("syncing a missing directory", disk.sync_dir(SITE, &missing).await);
     assert_eq!(content(&file), b"durable");
+}
+
+pub(super) async fn a_dropped_sync_goes_on_and_harms_nothing<E: Env>(ground: Ground<E>) {
+    let disk = ground.env.disk();
+    let file = create(disk, &ground.directory.join("file"), b"begun");
+    for round in 0..3 {
+        let mut sync = Box::pin(file.sync(SITE));
+        let mut sync_dir = Box::pin(disk.sync_dir(SITE, &ground.directory));
+        // It has begun, and may be over.
+        let mut context = Context::from_waker(Waker::noop());
+        let _ = sync.as_mut().poll(&mut context);
+        let _ = sync_dir.as_mut().poll(&mut context);
+        drop((sync, sync_dir));
+        write(&file, b"more", 5 + 4 * round);
+    }
+    assert_eq!(content(&file), b"begunmoremoremore");
+    soon(&ground.env, "a sync behind dropped ones", file.sync(SITE)).await.expect("a sync");
+    soon(&ground.env, "a sync behind dropped ones", disk.sync_dir(SITE, &ground.directory))
+        .await
+        .expect("a sync of a directory");
 }
 
 pub(super) async fn a_directory_is_locked_once<E: Env>(ground: Ground<E>) {

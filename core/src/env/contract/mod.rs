@@ -84,6 +84,7 @@ promises! {
         only_an_empty_directory_is_removed,
         names_are_listed_in_byte_order,
         files_and_directories_can_be_synced,
+        a_dropped_sync_goes_on_and_harms_nothing,
         a_directory_is_locked_once,
     }
     net {

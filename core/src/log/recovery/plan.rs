@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::{Assembly, Context, Loaded};
 use crate::env::{Disk, File, OpenMode};
-use crate::epochs::Epochs;
+use crate::epochs::{EpochStart, Epochs};
 use crate::ids::{LeaderEpoch, Offset};
 use crate::log::contents::{Contents, TimestampOffset};
 use crate::log::error::{DiskError, LogError, OnDisk};
@@ -170,15 +170,33 @@ impl Plan {
 
     /// The epoch checkpoint is written by each flush and begins where the log began then, so it knows of a move of
     /// the start that the directory's checkpoint may have missed. An empty one knows nothing of batches that are
-    /// there, and is not used. Unless the first batches have no epoch at all: then it says nothing of them.
+    /// there, and is not used, and neither is one that begins with an epoch older than that of the batches before it.
+    /// Unless the first batches have no epoch at all: then it says nothing of them.
     fn use_start_of_epochs<D: Disk>(&mut self, context: &Context<D>) -> Result<(), DiskError> {
-        let (Some(epochs), Some(found)) = (&self.epochs, self.found.first()) else { return Ok(()) };
-        let start = epochs.entries().first().map(|first| first.start);
-        if start.is_some_and(|start| start <= found.base_offset) || !has_epoch(context, found)? {
+        let Some(epochs) = &self.epochs else { return Ok(()) };
+        let first = epochs.entries().first().copied();
+        let Some(found) = self.found.first() else {
+            // No segment is left, but no offset may be given twice.
+            self.log_start = first.map_or(self.log_start, |first| self.log_start.max(first.start));
+            return Ok(());
+        };
+        if first.is_some_and(|first| first.start <= found.base_offset) {
             return Ok(());
         }
-        match start {
-            Some(start) => self.log_start = self.log_start.max(start),
+        let batch = first_header(context, found)?;
+        if batch.is_some_and(|batch| batch.leader_epoch < LeaderEpoch(0)) {
+            return Ok(());
+        }
+        let contradicts = |first: EpochStart, batch: BatchHeader| {
+            batch.base_offset < first.start && batch.leader_epoch > first.epoch
+        };
+        match first {
+            Some(first) if batch.is_some_and(|batch| contradicts(first, batch)) => {
+                tracing::warn!(directory = %context.directory.path.display(), start = %first.start,
+                    "the epochs contradict the batches and are gathered again");
+                self.epochs = None;
+            }
+            Some(first) => self.log_start = self.log_start.max(first.start),
             None if found.len > 0 => self.epochs = None,
             None => {}
         }
@@ -224,14 +242,14 @@ fn read_epochs<D: Disk>(context: &Context<D>) -> Result<Option<Epochs>, DiskErro
     Ok(bytes.as_deref().and_then(checkpoint::decode_epochs))
 }
 
-/// Whether a segment begins with anything but a batch without a leader's epoch.
-fn has_epoch<D: Disk>(context: &Context<D>, found: &Found) -> Result<bool, DiskError> {
+/// The header of a segment's first batch; `None` when it does not begin with one.
+fn first_header<D: Disk>(context: &Context<D>, found: &Found) -> Result<Option<BatchHeader>, DiskError> {
     let path = Kind::Log.path(&context.directory.path, found.base_offset);
     let opened = context.directory.disk.open(sites::RECOVERY_OPEN, &path, OpenMode::Read);
     let file = opened.on(sites::RECOVERY_OPEN, &path)?;
     let mut bytes = [0; HEADER_LEN];
     let read = file.read_at(sites::RECOVERY_READ, &mut bytes, 0).on(sites::RECOVERY_READ, &path)?;
-    Ok(!BatchHeader::parse(&bytes[..read]).is_ok_and(|header| header.leader_epoch < LeaderEpoch(0)))
+    Ok(BatchHeader::parse(&bytes[..read]).ok())
 }
 
 /// A sealed segment whose indexes are plausible and whose last batch ends where the next segment begins, so that

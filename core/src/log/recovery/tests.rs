@@ -266,6 +266,39 @@ fn a_cut_that_was_lost_is_noticed_below_the_recovery_point_too() {
     check(&mut recovered, 5);
 }
 
+/// One batch of epoch 7, then five of epoch 3 behind it in the same segment: written by whoever had old metadata.
+fn disk_with_falling_epochs() -> MemoryDisk {
+    let disk = MemoryDisk::new(0);
+    let mut log = Log::create(disk.clone(), path(), small(), Offset::ZERO, NOW).expect("an empty disk");
+    for epoch in [7, 3, 3, 3, 3, 3] {
+        log.append(&ONE.batch(), LeaderEpoch(epoch), NOW).expect("the disk works");
+    }
+    flush(&mut log);
+    disk
+}
+
+#[test]
+fn batches_behind_an_epoch_that_went_back_are_no_torn_end() {
+    let disk = disk_with_falling_epochs().restart_process();
+    let recovered = unclean(&disk, flushed(6));
+    assert_eq!((recovered.cut_bytes, recovered.lost), (0, None));
+    assert_eq!((recovered.log.log_start(), recovered.log.log_end()), (Offset(0), Offset(6)));
+    let latest = recovered.log.latest_epoch().map(|latest| latest.epoch);
+    assert_eq!(latest, Some(LeaderEpoch(7)), "so that nobody leads in an older one again");
+}
+
+/// The epochs on disk begin where the older epoch does. No record was ever deleted, so the start has not moved.
+#[test]
+fn epochs_that_contradict_the_batches_do_not_move_the_start() {
+    for clean in [true, false] {
+        let disk = disk_with_falling_epochs().restart_process();
+        disk.put(path().join("leader-epoch-checkpoint"), b"0\n1\n3 4\n");
+        let recovered = recover(&disk, small(), flushed(6), clean).expect("the disk works");
+        assert_eq!(recovered.log.log_start(), Offset(0));
+        assert_eq!(read_all(&recovered.log.view(), Offset::ZERO, 1000).len(), 6);
+    }
+}
+
 #[test]
 fn segments_below_the_start_go_unread_and_the_start_is_kept() {
     let disk = disk_with(45, 0);
@@ -286,6 +319,17 @@ fn a_start_beyond_what_is_left_gives_no_offset_twice() {
     assert_eq!(recovered.lost, Some(Lost { log_end: Offset(15), expected: Offset(30) }));
     assert_eq!(recovered.log.log_start(), Offset(30));
     check(&mut recovered, 30);
+}
+
+/// Recovery began the log anew at its start, and the power went before that was durable.
+#[test]
+fn a_log_of_which_no_segment_is_left_begins_where_its_epochs_do() {
+    let disk = MemoryDisk::new(0);
+    disk.create_dir(sites::CREATE_DIRECTORY, &path()).expect("an empty disk");
+    disk.put(path().join("leader-epoch-checkpoint"), b"0\n1\n2 8\n");
+    let mut recovered = unclean(&disk, flushed(0));
+    assert_eq!(recovered.log.log_start(), Offset(8));
+    check(&mut recovered, 8);
 }
 
 #[test]

@@ -156,11 +156,15 @@ impl<F: File> Verification<F> {
         let (Some(last), Some(next)) = (header.last_offset(), header.next_offset()) else {
             return Err(End::Torn);
         };
-        let epoch = assembly.epochs.latest().map_or(LeaderEpoch::NONE, |latest| latest.epoch);
-        let follows = header.base_offset >= self.contents.end_offset
-            && last >= header.base_offset
-            && (header.leader_epoch >= epoch || header.leader_epoch < LeaderEpoch(0));
-        if !follows || size as u64 > self.len - self.contents.size || !self.contents.takes(last, size) {
+        // A cut makes a new segment, so an older epoch at the start of one is what a cut left that was lost. Inside a
+        // segment it is no sign of damage: the CRC says that somebody wrote it there.
+        let is_left_over = self.contents.size == 0 && falls(assembly, &header);
+        let follows = header.base_offset >= self.contents.end_offset && last >= header.base_offset;
+        if !follows
+            || is_left_over
+            || size as u64 > self.len - self.contents.size
+            || !self.contents.takes(last, size)
+        {
             return Err(End::Torn);
         }
         if self.next_base.is_some_and(|next_base| next > next_base) {
@@ -174,9 +178,22 @@ impl<F: File> Verification<F> {
 
     fn take_batch<D: Disk>(&mut self, header: &BatchHeader, context: &Context<D>, assembly: &mut Assembly) {
         self.contents.push(header, context.settings.index_interval_bytes);
-        assembly.epochs.assign(header.leader_epoch, header.base_offset);
+        match falls(assembly, header) {
+            // To note it would remove what is known of the later ones.
+            true => {
+                tracing::warn!(directory = %context.directory.path.display(), offset = %header.base_offset,
+                leader_epoch = %header.leader_epoch, "a batch has an older leader epoch than the one before it")
+            }
+            false => drop(assembly.epochs.assign(header.leader_epoch, header.base_offset)),
+        }
         if header.base_offset >= assembly.snapshot {
             assembly.producers.apply(header);
         }
     }
+}
+
+/// Whether a batch has an older leader epoch than those before it.
+fn falls(assembly: &Assembly, header: &BatchHeader) -> bool {
+    let before = assembly.epochs.latest().map_or(LeaderEpoch::NONE, |latest| latest.epoch);
+    (LeaderEpoch(0)..before).contains(&header.leader_epoch)
 }

@@ -53,6 +53,26 @@ fn a_directory_that_is_not_understood_is_not_touched() {
     assert_eq!(disk.bytes("/srv/data/meta.properties").expect("there"), b"version=9\n");
 }
 
+/// Its parent would be the working directory, which nobody would sync: the name of everything could be lost.
+#[test]
+fn a_relative_directory_is_refused_before_anything_is_created() {
+    for path in ["data", "a/b", "./data", ""] {
+        let disk = MemoryDisk::new(0);
+        let refused = now(LogDir::open(disk.clone(), path.into(), Default::default()));
+        assert!(matches!(refused, Err(OpenError::Relative(_))), "{path}");
+        assert_eq!(disk.calls(), 0);
+    }
+}
+
+#[test]
+fn an_ancestor_on_a_file_system_that_syncs_no_directories_keeps_nobody_from_starting() {
+    let disk = MemoryDisk::new(0);
+    drop(open(&disk));
+    let disk = disk.restart_process();
+    disk.fail_next(sites::DIR_SYNC, ErrorKind::InvalidInput);
+    open(&disk);
+}
+
 #[test]
 fn a_damaged_checkpoint_counts_as_none() {
     let disk = MemoryDisk::new(0);
@@ -89,4 +109,16 @@ fn one_failure_takes_the_directory_offline() {
     let error = now(dir.write_log_starts(&Offsets::new())).expect_err("it was told to fail");
     assert!(!dir.is_offline());
     assert!(dir.fail(&error) && dir.is_offline());
+}
+
+#[test]
+fn a_missing_descriptor_fails_the_call_and_not_the_directory() {
+    let disk = MemoryDisk::new(0);
+    let dir = open(&disk).dir;
+    for errno in [23, 24] {
+        disk.fail_next(sites::CHECKPOINT_CREATE, std::io::Error::from_raw_os_error(errno));
+        let error = now(dir.write_log_starts(&Offsets::new())).expect_err("it was told to fail");
+        assert!(!dir.fail(&error) && !dir.is_offline());
+        now(dir.write_log_starts(&Offsets::new())).expect("the disk works");
+    }
 }

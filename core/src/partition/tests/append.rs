@@ -170,3 +170,16 @@ fn a_batch_whose_header_tells_a_time_the_topic_does_not_allow_is_refused() {
     assert!(kafka.append(&batch_at(&[0])).is_ok(), "by default any past is allowed");
     assert!(kafka.append(&batch_at(&[at(60 * 60 * 1000 + 1)])).is_err(), "and an hour of the future");
 }
+
+#[test]
+fn a_leader_epoch_that_went_back_is_refused_and_the_epochs_of_the_log_stay() {
+    let scene = leader(page_cache());
+    scene.append(&batch(3)).unwrap();
+    scene.partition.resign(&scene.env);
+    let (offered, latest) = (LeaderEpoch(2), EPOCH);
+    let refused = scene.partition.become_leader(&scene.env, offered);
+    assert_eq!(refused, Err(ElectionError::EpochWentBack { offered, latest }));
+    assert_eq!(scene.append(&batch(1)).unwrap_err(), LeadershipError::NotLeader.into());
+    scene.partition.become_leader(&scene.env, LeaderEpoch(4)).unwrap();
+    assert_eq!(scene.append(&batch(1)).unwrap().base_offset, Offset(3));
+}

@@ -80,6 +80,20 @@ fn a_sealed_segment_is_flushed_whatever_the_topic_asks_for() {
     assert!((Offset(1)..Offset(3)).contains(&flushed), "not the active one: {flushed}");
 }
 
+/// Each of them keeps a file open.
+#[test]
+fn many_sealed_segments_are_flushed_before_the_next_round() {
+    let mut settings = page_cache();
+    settings.log.segment_bytes = 100;
+    let scene = leader(settings);
+    let _flusher = scene.flusher();
+    for _ in 0..20 {
+        scene.append(&batch(1)).unwrap();
+    }
+    sleep(&scene, Duration::from_millis(1));
+    assert!(scene.partition.progress().snapshot().flushed > Offset(10));
+}
+
 #[test]
 fn retention_runs_from_time_to_time() {
     let mut settings = page_cache();

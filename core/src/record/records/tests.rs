@@ -258,8 +258,11 @@ fn the_codec_in_the_attributes_must_be_the_payloads() {
 #[test]
 fn log_append_time_replaces_every_timestamp() {
     let batch = build(Codec::None, &[(5, None, None, vec![]), (3, None, None, vec![])]);
-    let stamped = batch.with_log_append_time(Timestamp(99));
-    let stamped = parse(stamped.bytes().clone());
+    let mut bytes = BytesMut::from(&batch.bytes()[..]);
+    bytes[21..23].copy_from_slice(&LOG_APPEND_TIME.to_be_bytes());
+    bytes[35..43].copy_from_slice(&99_i64.to_be_bytes());
+    write_crc(&mut bytes);
+    let stamped = parse(bytes.freeze());
     let times: Vec<_> =
         iterate(&stamped, LIMIT).expect("iterates").map(|r| r.expect("ok").timestamp.0).collect();
     assert_eq!(times, [99, 99]);

@@ -118,6 +118,35 @@ fn counts_that_contradict_the_batch_are_refused() {
     }
 }
 
+/// Limit: what the codec could make of the bytes. The count says how many offsets the batch takes, so that two small
+/// batches would fill a segment between them.
+#[test]
+fn a_few_compressed_bytes_that_claim_billions_of_records_are_refused() {
+    for codec in Codec::ALL {
+        let mut batch = batch(codec);
+        batch[23..27].copy_from_slice(&(i32::MAX - 1).to_be_bytes());
+        batch[57..61].copy_from_slice(&i32::MAX.to_be_bytes());
+        write_crc(&mut batch);
+        assert_eq!(
+            code(check_produced(batch.freeze(), &LIMITS)),
+            Some(ErrorCode::InvalidRecord),
+            "{codec:?}"
+        );
+    }
+}
+
+#[test]
+fn records_that_compress_as_well_as_records_can_are_taken() {
+    let limits = ProduceLimits { message_bytes_max: usize::MAX, ..LIMITS };
+    for codec in Codec::ALL {
+        let mut builder = BatchBuilder::new(codec);
+        for _ in 0..100_000 {
+            builder.append(Timestamp(7), None, None, &[]);
+        }
+        check_produced(builder.build(), &limits).expect("a good batch");
+    }
+}
+
 /// Limit: a client counts from 0; so no base offset can overflow.
 #[test]
 fn a_base_offset_other_than_0_is_refused() {

@@ -124,10 +124,27 @@ fn a_transaction_is_open_from_its_first_batch_to_its_marker() {
 #[test]
 fn idle_producers_are_forgotten() {
     let mut producers = fold(&[header(1000, 0, 1)]);
-    producers.expire(Timestamp(1999), 1000);
-    assert_eq!(producers.len(), 1);
-    producers.expire(Timestamp(2000), 1000);
+    producers.expire(Timestamp(1500), 1000);
+    producers.expire(Timestamp(2499), 1000);
+    assert_eq!(producers.len(), 1, "what was written since the last time counts as written now");
+    producers.expire(Timestamp(2500), 1000);
     assert!(producers.is_empty());
+}
+
+/// Clients exist that leave the timestamp unset, and others that replay old records.
+#[test]
+fn a_producer_whose_batches_are_old_or_have_no_time_is_remembered_as_long_as_any_other() {
+    for timestamp in [Timestamp::NONE, Timestamp(3)] {
+        let mut producers = fold(&[BatchHeader { max_timestamp: timestamp, ..header(0, 0, 1) }]);
+        producers.expire(Timestamp(1_000_000), 1000);
+        assert_eq!(producers.len(), 1);
+        producers.apply(&BatchHeader { max_timestamp: timestamp, ..header(1, 1, 1) });
+        producers.expire(Timestamp(1_000_999), 1000);
+        producers.expire(Timestamp(1_001_998), 1000);
+        assert_eq!(producers.len(), 1, "it wrote again");
+        producers.expire(Timestamp(1_001_999), 1000);
+        assert!(producers.is_empty());
+    }
 }
 
 #[test]

@@ -23,18 +23,21 @@ fn pipelined_requests_are_answered_in_order_and_in_few_writes() {
     });
 }
 
-/// Item 8: 10,000 requests whose answers are not read. Limit: the connection's buffers, about 64 KiB of answers.
+/// Item 8: a million requests whose answers are not read. Limit: one read buffer, and about 64 KiB of answers, which
+/// cost nothing of the budget yet.
 #[test]
 fn a_client_that_does_not_read_its_answers_is_not_read_from_and_costs_bounded_memory() {
     with_server(10_000, &[], async |env, server| {
         let mut stalled = Client::connect(env, server.port()).await;
-        let flood: Bytes = (0..10_000).flat_map(ping).collect::<Vec<_>>().into();
-        let mut sent = std::pin::pin!(stalled.stream.writer.write(flood, false));
+        let flood: Bytes = ping(1).repeat(1_000_000).into();
         tokio::select! {
             biased;
-            _ = &mut sent => panic!("the server took a flood whose answers nobody reads"),
-            () = env.sleep(SECOND) => {}
+            _ = stalled.stream.writer.write(flood, false) => panic!("it took a flood whose answers nobody reads"),
+            () = env.sleep(SECOND * 60) => {}
         }
+        let taken = stalled.stream.writer.taken();
+        assert!(taken <= 64 << 10, "the server took {taken} bytes");
+        assert_eq!(server.shared.budget.charged(), 0);
         let mut other = Client::connect(env, server.port()).await;
         other.send(ping(7)).await;
         assert_eq!(correlation_id(&other.receive().await.expect("others are served")), 7);
@@ -126,6 +129,69 @@ fn who_holds_memory_that_others_wait_for_and_drips_is_closed() {
             () = &mut dripping => None,
         };
         assert_eq!(correlation_id(&answer.expect("its turn came")), 7);
+    });
+}
+
+/// Limit: 64 KiB of a frame, and as much again that came with them, while others wait for memory.
+#[test]
+fn a_connection_that_once_sent_a_large_frame_gets_no_memory_for_nothing() {
+    with_server(4 << 20, &[("queued.max.request.bytes", "4194304")], async |env, server| {
+        let budget = &server.shared.budget;
+        let mut large_once = Client::connect(env, server.port()).await;
+        large_once.send(large(1 << 20)).await;
+        assert_eq!(correlation_id(&large_once.receive().await.expect("an answer")), 5);
+        env.sleep(SECOND).await;
+        assert_eq!(budget.charged(), 1 << 20, "its read buffer is kept for the next one, and charged");
+        env.sleep(SECOND * 20).await;
+        assert_eq!(budget.charged(), 0, "until it is of no use");
+
+        let mut holds = Client::connect(env, server.port()).await;
+        holds.send(large(5 << 20)[..100_000].to_vec()).await;
+        env.sleep(SECOND).await;
+        let before = large_once.stream.writer.taken();
+        large_once.send(large(1 << 20)).await;
+        env.sleep(SECOND).await;
+        assert!(budget.is_exhausted());
+        let taken = large_once.stream.writer.taken() - before;
+        assert!(taken <= 128 << 10, "{taken} bytes were read before there was memory for them");
+    });
+}
+
+/// Limit: half the budget for read buffers, whatever the connections have earned.
+#[test]
+fn read_buffers_that_are_kept_leave_memory_for_requests() {
+    with_server(4 << 20, &[("queued.max.request.bytes", "4194304")], async |env, server| {
+        let mut clients = Vec::new();
+        for _ in 0..10 {
+            let mut client = Client::connect(env, server.port()).await;
+            client.send(large(1 << 20)).await;
+            assert_eq!(correlation_id(&client.receive().await.expect("an answer")), 5);
+            clients.push(client);
+        }
+        env.sleep(SECOND).await;
+        let kept = server.shared.budget.charged();
+        assert!(kept > 0 && kept <= 2 << 20, "{kept} bytes are kept");
+    });
+}
+
+#[test]
+fn who_comes_beyond_max_connections_is_served_when_another_has_left() {
+    with_server(1 << 20, &[("max.connections", "2")], async |env, server| {
+        let mut first = Client::connect(env, server.port()).await;
+        let second = Client::connect(env, server.port()).await;
+        first.send(ping(1)).await;
+        assert_eq!(correlation_id(&first.receive().await.expect("there is a place")), 1);
+        let mut third = Client::connect(env, server.port()).await;
+        third.send(ping(3)).await;
+        let early = tokio::select! {
+            biased;
+            answer = third.receive() => answer,
+            () = env.sleep(SECOND * 60) => None,
+        };
+        assert_eq!(early, None);
+        assert_eq!(open(server), 2);
+        drop(second);
+        assert_eq!(correlation_id(&third.receive().await.expect("a place became free")), 3);
     });
 }
 

@@ -124,6 +124,29 @@ impl Client {
         }
     }
 
+    /// As [`Client::receive`], over a line that carries so many bytes at a time.
+    pub(crate) async fn receive_slowly(
+        &mut self,
+        env: &Wired,
+        bytes: usize,
+        rest: Duration,
+    ) -> Option<Bytes> {
+        loop {
+            if let Some(prefix) = self.buffer.first_chunk::<4>() {
+                let length = 4 + u32::from_be_bytes(*prefix) as usize;
+                if self.buffer.len() >= length {
+                    return Some(self.buffer.split_to(length).split_off(4).freeze());
+                }
+            }
+            let mut some = BytesMut::with_capacity(bytes);
+            if self.stream.reader.read(&mut some).await.ok()? == 0 {
+                return None;
+            }
+            self.buffer.extend_from_slice(&some);
+            env.sleep(rest).await;
+        }
+    }
+
     /// Sends no more.
     pub(crate) async fn end(&mut self) {
         let _ = self.stream.writer.shutdown().await;
@@ -178,7 +201,9 @@ fn with_server<T>(
 }
 
 pub(crate) fn configured(pairs: &[(&str, &str)]) -> Config {
-    let pairs = [&[("log.dirs", "/data")], pairs].concat();
+    let data = ("log.dirs", "/data");
+    let is_given = pairs.iter().any(|(key, _)| *key == data.0);
+    let pairs = if is_given { pairs.to_vec() } else { [&[data], pairs].concat() };
     let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     Config::parse(pairs).expect("the test's configuration is right")
 }

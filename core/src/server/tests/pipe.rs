@@ -23,6 +23,8 @@ struct Pipe {
     /// Of the reader and of the writer; one each, or a poll would leave a waker behind every time.
     wakers: [Option<Waker>; 2],
     writes: usize,
+    /// Bytes that the reader took.
+    taken: usize,
 }
 
 impl Pipe {
@@ -64,6 +66,7 @@ impl StreamReader for Reader {
             let spare = into.capacity() - into.len();
             let count = pipe.bytes.len().min(if spare == 0 { 4096 } else { spare });
             let taken = pipe.bytes.split_to(count);
+            pipe.taken += count;
             into.extend_from_slice(&taken);
             pipe.wake();
             Poll::Ready(Ok(count))
@@ -73,6 +76,13 @@ impl StreamReader for Reader {
 }
 
 pub(crate) struct Writer<F>(Shared, PhantomData<fn() -> F>);
+
+impl<F> Writer<F> {
+    /// How many bytes the other end has taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.0.lock().unwrap().taken
+    }
+}
 
 impl<F> Drop for Writer<F> {
     fn drop(&mut self) {

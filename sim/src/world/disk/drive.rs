@@ -11,7 +11,7 @@ use jangbu_core::env::Site;
 use jangbu_core::time::Instant;
 use serde::{Deserialize, Serialize};
 
-use super::armed::Armed;
+use super::armed::{Armed, DiskFault};
 use super::file::{Holder, Inode};
 use super::names::{DirectoryId, Names};
 use super::{Failure, PowerLoss, SimDisk, SyncLie};
@@ -19,7 +19,7 @@ use crate::rng::Rng;
 use crate::trace::{Kind, hash_bytes};
 use crate::world::control::Exit;
 use crate::world::node::Crash;
-use crate::world::{SiteCount, World, lock};
+use crate::world::{FaultId, SiteCount, World, lock};
 
 /// What is chosen once for the disks of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -301,8 +301,12 @@ impl SimDisk {
         }
         let wait_ns = self.sync_time_ns();
         let halfway = matches!(admitted.strike, Some((Strike::Halfway, _)));
+        let due = self.world.now() + Duration::from_nanos(wait_ns);
+        let mut in_flight =
+            SyncInFlight { disk: self, synced: &synced, due, admitted: &admitted, is_over: false };
         self.world.sleep(Duration::from_nanos(if halfway { wait_ns / 2 } else { wait_ns })).await;
         self.wait_out_stalls().await;
+        in_flight.is_over = true;
         if self.incarnation.is_over() {
             return Err(crashed());
         }
@@ -358,9 +362,7 @@ impl SimDisk {
         let mut state = lock(&self.node.drive.state);
         if let Some(failure) = error {
             // The pages count as clean from now on; the next sync succeeds and does not write them.
-            if let Synced::File(inode, mark) = synced {
-                inode.lose_pages(*mark);
-            }
+            synced.lose_pages();
             return Err(failure.error());
         }
         match state.armed.lie() {
@@ -373,6 +375,46 @@ impl SimDisk {
         }
         lock(&self.world.tally).syncs += 1;
         Ok(())
+    }
+}
+
+/// A sync that has begun. The disk finishes it also when nobody waits for it any more.
+struct SyncInFlight<'a> {
+    disk: &'a SimDisk,
+    synced: &'a Synced,
+    due: Instant,
+    admitted: &'a Admitted,
+    is_over: bool,
+}
+
+impl Drop for SyncInFlight<'_> {
+    fn drop(&mut self) {
+        if self.is_over || self.disk.incarnation.is_over() {
+            return;
+        }
+        let mut state = lock(&self.disk.node.drive.state);
+        if let Some((_, crash)) = &self.admitted.strike {
+            // Its crash is not forgotten: it comes with the next call.
+            let (strike, crash) = (Strike::Before, *crash);
+            let id = state.armed.take_struck_by().unwrap_or(FaultId::NONE);
+            state.armed.push(id, DiskFault::Crash { site: None, calls_before: 0, strike, crash });
+        }
+        let delay_ns = match (self.admitted.error, state.armed.lie()) {
+            (Some(_), _) => return self.synced.lose_pages(),
+            (None, None) => 0,
+            (None, Some(SyncLie::Never)) => return,
+            (None, Some(SyncLie::Later { delay_ns })) => delay_ns,
+        };
+        state.promised.push((Instant(self.due.0 + delay_ns), self.synced.clone()));
+    }
+}
+
+impl Synced {
+    /// The sync failed: the pages count as clean from now on; the next sync succeeds and does not write them.
+    fn lose_pages(&self) {
+        if let Self::File(inode, mark) = self {
+            inode.lose_pages(*mark);
+        }
     }
 }
 
