@@ -24,8 +24,6 @@ struct Promises {
     acked: Vec<Acked>,
     /// One past the last promised record.
     end: i64,
-    /// A flipped bit has struck the partition's node: with one replica its records may be gone.
-    rotten: bool,
 }
 
 struct Acked {
@@ -56,8 +54,13 @@ impl AckedIsDurable {
         }
     }
 
-    fn recovered(&self, slot: Slot, log_end: i64) -> Result<(), String> {
-        let Some(promises) = self.slots.get(&slot).filter(|promises| !promises.rotten) else { return Ok(()) };
+    fn recovered(&mut self, slot: Slot, log_end: i64, ledger: &Ledger) -> Result<(), String> {
+        let Some(promises) = self.slots.get_mut(&slot) else { return Ok(()) };
+        // With one replica nothing can bring back a batch that was damaged, nor what lies behind it.
+        if ledger.is_rotten(slot, log_end) {
+            promises.acked.retain(|acked| acked.base + acked.count as i64 <= log_end);
+            promises.end = promises.end.min(log_end);
+        }
         if log_end >= promises.end {
             return Ok(());
         }
@@ -72,17 +75,20 @@ impl AckedIsDurable {
         ))
     }
 
-    fn read_whole(&self, slot: Slot, log_start: i64, values: &[u64]) -> Result<(), String> {
-        let Some(promises) = self.slots.get(&slot).filter(|promises| !promises.rotten) else { return Ok(()) };
+    fn read_whole(&self, slot: Slot, log_start: i64, values: &[u64], ledger: &Ledger) -> Result<(), String> {
+        let Some(promises) = self.slots.get(&slot) else { return Ok(()) };
+        let deleted_below = ledger.justified_start_of(slot);
         let mut places: Option<std::collections::BTreeSet<u64>> = None;
         for acked in &promises.acked {
             for (value, offset) in (acked.first..acked.first + acked.count).zip(acked.base..) {
                 let found = if acked.base < 0 {
                     places.get_or_insert_with(|| values.iter().copied().collect()).contains(&value)
                 } else if offset < log_start {
-                    true
+                    // Not by the broker's word alone.
+                    offset < deleted_below
                 } else {
-                    values.get((offset - log_start) as usize) == Some(&value)
+                    let place = usize::try_from(offset - log_start).ok();
+                    place.and_then(|place| values.get(place)) == Some(&value) || ledger.is_rotten(slot, offset)
                 };
                 if !found {
                     let place = if acked.base < 0 { String::new() } else { format!(" at offset {offset}") };
@@ -102,8 +108,8 @@ impl AckedIsDurable {
 impl Check for AckedIsDurable {
     fn see(&mut self, seen: &Seen<'_>, ledger: &Ledger) -> Result<(), String> {
         match seen {
-            Seen::Client(ClientEvent::Acked { slot, first, count, base_offset, era, .. }) => {
-                let counts = base_offset.is_some() && ledger.still_counts(*slot, *era);
+            Seen::Client(ClientEvent::Acked { slot, first, count, base_offset, .. }) => {
+                let counts = base_offset.is_some_and(|base| ledger.ack_counts(*slot, base, *count));
                 if counts || self.promise == Promise::EveryAck {
                     let base = base_offset.unwrap_or(-1);
                     let promises = self.slots.entry(*slot).or_default();
@@ -123,20 +129,12 @@ impl Check for AckedIsDurable {
                 self.power_failed(*node, ledger);
                 Ok(())
             }
-            Seen::Struck { node, fault: "bit_rot" } => {
-                for (partition, _) in ledger.of_node(*node) {
-                    if let Some(slot) = ledger.slot(partition) {
-                        self.slots.entry(slot).or_default().rotten = true;
-                    }
-                }
-                Ok(())
-            }
             Seen::Recovered { fact: Fact::Recovered { partition, log_end, .. }, .. }
             | Seen::Fact { fact: Fact::Truncated { partition, log_end }, .. } => {
-                ledger.slot(*partition).map_or(Ok(()), |slot| self.recovered(slot, log_end.0))
+                ledger.slot(*partition).map_or(Ok(()), |slot| self.recovered(slot, log_end.0, ledger))
             }
             Seen::Client(ClientEvent::ReadWhole { slot, log_start, values }) => {
-                self.read_whole(*slot, *log_start, values)
+                self.read_whole(*slot, *log_start, values, ledger)
             }
             _ => Ok(()),
         }

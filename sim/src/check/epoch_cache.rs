@@ -56,7 +56,16 @@ impl Check for EpochCache {
                     let last = scan.batches.last().map_or(-1, |batch| batch.epoch);
                     self.current.insert((*node, *partition), last);
                 }
-                let Some(file) = &scan.epoch_file else { return Ok(()) };
+                let replica = ledger.replica(*node, *partition);
+                if replica.is_some_and(|replica| replica.rot.is_some()) {
+                    return Ok(());
+                }
+                let Some(file) = &scan.epoch_file else {
+                    return match clean {
+                        true => Err(format!("{partition} was closed without a leader-epoch-checkpoint")),
+                        false => Ok(()),
+                    };
+                };
                 let lines = file
                     .as_ref()
                     .map_err(|why| format!("leader-epoch-checkpoint of {partition} is {why}"))?;

@@ -34,19 +34,19 @@ impl Check for NoDuplicate {
     fn see(&mut self, seen: &Seen<'_>, ledger: &Ledger) -> Result<(), String> {
         match seen {
             Seen::Client(ClientEvent::Read { slot, offset, value, era, .. })
-                if ledger.still_counts(*slot, *era) =>
+                if ledger.still_counts(*slot, *era) && !ledger.is_rotten(*slot, *offset) =>
             {
                 self.value(*slot, *value, *offset)
             }
             Seen::Client(ClientEvent::ReadWhole { slot, log_start, values }) => values
                 .iter()
                 .zip(*log_start..)
+                .filter(|(_, offset)| !ledger.is_rotten(*slot, *offset))
                 .try_for_each(|(value, offset)| self.value(*slot, *value, offset)),
             // A value that a loss of power took, by the policy, may come again at another place.
             Seen::Recovered { node, fact: Fact::Recovered { partition, log_end, .. }, .. } => {
-                let excused = ledger.replica(*node, *partition).is_some_and(|replica| replica.power_lost);
                 if let Some(slot) =
-                    ledger.slot(*partition).filter(|slot| excused && !ledger.flushes_before_ack(slot.0))
+                    ledger.slot(*partition).filter(|_| ledger.may_have_lost(*node, *partition))
                 {
                     self.offsets.retain(|(of, _), offset| *of != slot || *offset < log_end.0);
                 }

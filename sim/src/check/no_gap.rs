@@ -14,22 +14,21 @@ use crate::model::{ClientEvent, Ledger, Seen, Slot};
 pub(super) struct NoGap {
     /// Where each reader goes on.
     next: BTreeMap<(usize, Slot), i64>,
-    /// The furthest start of each partition, and the lowest end it was cut to with excuse.
-    bounds: BTreeMap<Slot, Bounds>,
-}
-
-#[derive(Default)]
-struct Bounds {
-    start_max: i64,
-    cut_min: Option<i64>,
+    /// The lowest end that each partition was cut to with excuse.
+    cut_min: BTreeMap<Slot, i64>,
 }
 
 impl NoGap {
-    fn moved(&mut self, reader: usize, slot: Slot, from: i64, to: i64) -> Result<(), String> {
+    fn moved(
+        &mut self,
+        (reader, slot): (usize, Slot),
+        (from, to): (i64, i64),
+        ledger: &Ledger,
+    ) -> Result<(), String> {
         self.next.insert((reader, slot), to);
-        let bounds = self.bounds.entry(slot).or_default();
-        let over_deleted = from < to && to <= bounds.start_max;
-        let behind_cut = to <= from && bounds.cut_min.is_some_and(|cut| cut <= from);
+        let (start_max, cut_min) = (ledger.justified_start_of(slot), self.cut_min.get(&slot));
+        let over_deleted = from < to && to <= start_max;
+        let behind_cut = to <= from && cut_min.is_some_and(|cut| *cut <= from);
         if from == to || over_deleted || behind_cut {
             return Ok(());
         }
@@ -37,8 +36,8 @@ impl NoGap {
             "reader {} of {} was at {from} and was sent to {to}, but the log started at {} at most and lost nothing below {:?}",
             reader + 1,
             slot_text(slot),
-            bounds.start_max,
-            bounds.cut_min
+            start_max,
+            cut_min
         ))
     }
 }
@@ -55,42 +54,28 @@ impl Check for NoGap {
                     _ => Ok(()),
                 }
             }
-            Seen::Fact { fact: Fact::LogStartMoved { partition, log_start, high_watermark }, .. } => {
-                if log_start > high_watermark {
-                    return Err(format!(
-                        "{partition} was cut to start at {log_start}, above its high watermark {high_watermark}"
-                    ));
-                }
-                if let Some(slot) = ledger.slot(*partition) {
-                    let bounds = self.bounds.entry(slot).or_default();
-                    bounds.start_max = bounds.start_max.max(log_start.0);
-                }
-                Ok(())
-            }
-            Seen::Recovered { node, fact: Fact::Recovered { partition, log_start, log_end, .. }, .. } => {
+            Seen::Recovered { node, fact: Fact::Recovered { partition, log_end, .. }, .. } => {
                 let Some(slot) = ledger.slot(*partition) else { return Ok(()) };
-                let bounds = self.bounds.entry(slot).or_default();
-                bounds.start_max = bounds.start_max.max(log_start.0);
-                let excused = ledger.replica(*node, *partition).is_some_and(|replica| replica.power_lost);
-                if excused && !ledger.flushes_before_ack(slot.0) {
-                    bounds.cut_min = Some(bounds.cut_min.map_or(log_end.0, |cut| cut.min(log_end.0)));
-                    // A reader that was further than the cut cannot know; it goes on wherever the log does.
-                    self.next.retain(|(_, of), next| *of != slot || *next <= log_end.0);
+                if ledger.may_have_lost(*node, *partition) {
+                    let cut_min = self.cut_min.entry(slot).or_insert(log_end.0);
+                    *cut_min = log_end.0.min(*cut_min);
                 }
                 Ok(())
             }
+            // Also behind a cut: a reader that was further goes on where it was, once the log is there again.
             Seen::Client(ClientEvent::Read { reader, slot, offset, .. }) => {
-                match self.next.insert((*reader, *slot), offset + 1) {
-                    Some(expected) if expected != *offset => Err(format!(
-                        "reader {} of {} expected offset {expected} and got {offset}",
-                        reader + 1,
-                        slot_text(*slot)
-                    )),
-                    _ => Ok(()),
+                let expected = self.next.insert((*reader, *slot), offset + 1).unwrap_or(0);
+                if expected == *offset || ledger.is_rotten(*slot, expected.max(*offset)) {
+                    return Ok(());
                 }
+                Err(format!(
+                    "reader {} of {} expected offset {expected} and got {offset}",
+                    reader + 1,
+                    slot_text(*slot)
+                ))
             }
             Seen::Client(ClientEvent::Moved { reader, slot, from, to }) => {
-                self.moved(*reader, *slot, *from, *to)
+                self.moved((*reader, *slot), (*from, *to), ledger)
             }
             _ => Ok(()),
         }

@@ -46,17 +46,17 @@ impl Check for OffsetsUnique {
     fn see(&mut self, seen: &Seen<'_>, ledger: &Ledger) -> Result<(), String> {
         match seen {
             Seen::Client(ClientEvent::Read { slot, offset, value, era, .. })
-                if ledger.still_counts(*slot, *era) =>
+                if ledger.still_counts(*slot, *era) && !ledger.is_rotten(*slot, *offset) =>
             {
                 self.value(*slot, *offset, *value)
             }
             Seen::Client(ClientEvent::Sought { slot, found: Some((offset, value)), era, .. })
-                if ledger.still_counts(*slot, *era) =>
+                if ledger.still_counts(*slot, *era) && !ledger.is_rotten(*slot, *offset) =>
             {
                 self.value(*slot, *offset, *value)
             }
-            Seen::Client(ClientEvent::Acked { slot, first, count, base_offset: Some(base), era, .. })
-                if ledger.still_counts(*slot, *era) =>
+            Seen::Client(ClientEvent::Acked { slot, first, count, base_offset: Some(base), .. })
+                if ledger.ack_counts(*slot, *base, *count) && !ledger.is_rotten(*slot, *base) =>
             {
                 (*first..first + count)
                     .zip(*base..)
@@ -65,6 +65,7 @@ impl Check for OffsetsUnique {
             Seen::Client(ClientEvent::ReadWhole { slot, log_start, values }) => values
                 .iter()
                 .zip(*log_start..)
+                .filter(|(_, offset)| !ledger.is_rotten(*slot, *offset))
                 .try_for_each(|(value, offset)| self.value(*slot, offset, *value)),
             Seen::Fact {
                 fact: Fact::Appended { partition, base_offset, log_end, leader_epoch, .. }, ..
@@ -81,8 +82,7 @@ impl Check for OffsetsUnique {
                         }
                     }
                 }
-                if let Some(slot) =
-                    ledger.slot(*partition).filter(|slot| excused && !ledger.flushes_before_ack(slot.0))
+                if let Some(slot) = ledger.slot(*partition).filter(|_| ledger.may_have_lost(*node, *partition))
                     && let Some(values) = self.values.get_mut(&slot)
                 {
                     values.split_off(&log_end.0);

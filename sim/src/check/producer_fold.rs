@@ -1,5 +1,5 @@
 //! W12: in every log the sequence numbers of an idempotent producer rise without hole or repeat, modulo 2^31, and a
-//! new epoch begins at 0 (KIP-98). What a node knows of a producer is the fold of its log, also after a restart.
+//! new epoch begins at 0 (KIP-98).
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use jangbu_core::fact::Fact;
 use jangbu_core::ids::TopicPartition;
 
 use super::Check;
-use crate::model::{Ledger, Seen, Written};
+use crate::model::{Ledger, Seen, Written, headers};
 use crate::world::NodeId;
 
 #[derive(Default)]
@@ -73,16 +73,7 @@ impl Check for ProducerFold {
     fn see(&mut self, seen: &Seen<'_>, _: &Ledger) -> Result<(), String> {
         match seen {
             Seen::Fact { node, fact: Fact::Appended { partition, batches, .. } } => {
-                let mut at = 0;
-                while let Some(Ok(header)) =
-                    batches.get(at..).map(jangbu_core::record::batch::BatchHeader::parse)
-                {
-                    at += header.size_bytes();
-                    if let Some(batch) = Written::from_header(&header) {
-                        self.appended(*node, *partition, &batch)?;
-                    }
-                }
-                Ok(())
+                headers(batches).iter().try_for_each(|batch| self.appended(*node, *partition, batch))
             }
             Seen::Recovered { node, fact: Fact::Recovered { partition, log_end, .. }, scan } => {
                 self.reopened(*node, *partition, log_end.0, &scan.batches);

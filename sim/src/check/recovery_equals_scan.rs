@@ -7,7 +7,7 @@
 use jangbu_core::fact::Fact;
 
 use super::Check;
-use crate::model::{Ledger, Scan, Seen, Written};
+use crate::model::{Ledger, Replica, Scan, Seen, Written};
 
 pub(super) struct RecoveryEqualsScan;
 
@@ -16,10 +16,20 @@ impl Check for RecoveryEqualsScan {
         let Seen::Recovered { node, fact, scan } = seen else { return Ok(()) };
         let Fact::Recovered { partition, clean, log_start, log_end } = fact else { return Ok(()) };
         let what = if *clean { "after a clean stop" } else { "after an unclean stop" };
-        equals_files(scan, log_start.0, log_end.0)
-            .map_err(|why| format!("{partition}, opened {what}: {why}"))?;
-        let Some(replica) = ledger.replica(*node, *partition) else { return Ok(()) };
+        let replica = ledger.replica(*node, *partition);
+        let rot = replica.and_then(|replica| replica.rot);
+        // A log that was flushed is trusted and not read, so that damage to it is neither seen nor cut.
+        let is_damage = rot.is_some_and(|rot| rot.unseen || scan.end().is_none_or(|end| end >= rot.from));
+        if !is_damage {
+            equals_files(scan, log_start.0, log_end.0)
+                .map_err(|why| format!("{partition}, opened {what}: {why}"))?;
+        }
+        let Some(replica) = replica else { return Ok(()) };
+        if replica.closed && !clean {
+            return Err(format!("{partition} was closed in good order, and nobody knew of it at the next start"));
+        }
         let floor = if replica.power_lost { replica.flushed } else { replica.log_end };
+        let floor = rot.map_or(floor, |rot| if rot.unseen { 0 } else { floor.min(rot.from) });
         if log_end.0 < floor {
             let kept =
                 if replica.power_lost { "flushed" } else { "written, and the page cache was not lost" };
@@ -27,7 +37,8 @@ impl Check for RecoveryEqualsScan {
                 "{partition}, opened {what}: the log ends at {log_end}, but up to {floor} everything was {kept}"
             ));
         }
-        is_what_was_written(&scan.batches, &replica.batches)
+        let rotten_from = rot.map_or(i64::MAX, |rot| if rot.unseen { 0 } else { rot.from });
+        is_what_was_written(&scan.batches, replica, rotten_from)
             .map_err(|why| format!("{partition}, opened {what}: {why}"))
     }
 }
@@ -55,10 +66,12 @@ fn equals_files(scan: &Scan, log_start: i64, log_end: i64) -> Result<(), String>
     }
 }
 
-/// Both are in the order of offsets, and only those that both have can differ.
-fn is_what_was_written(found: &[Written], written: &[Written]) -> Result<(), String> {
-    let mut written = written.iter().peekable();
-    for batch in found {
+/// Both are in the order of offsets, and only those that both have can differ. One batch may have been written whose
+/// fact was not told any more; it follows the others.
+fn is_what_was_written(found: &[Written], replica: &Replica, rotten_from: i64) -> Result<(), String> {
+    let mut written = replica.batches.iter().peekable();
+    let mut untold = 0;
+    for batch in found.iter().filter(|batch| batch.end <= rotten_from) {
         while written.next_if(|known| known.end <= batch.base).is_some() {}
         match written.peek() {
             Some(known) if known.base < batch.end && *known != batch => {
@@ -67,7 +80,15 @@ fn is_what_was_written(found: &[Written], written: &[Written]) -> Result<(), Str
                     batch.base
                 ));
             }
-            _ => {}
+            Some(known) if known == &batch => {}
+            // What is below the start may be there or not.
+            _ if batch.end <= replica.log_start => {}
+            _ => {
+                untold += 1;
+                if batch.base != replica.log_end || untold > 1 {
+                    return Err(format!("it holds {batch:?}, which nobody wrote, behind {}", replica.log_end));
+                }
+            }
         }
     }
     Ok(())

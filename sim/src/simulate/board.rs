@@ -1,5 +1,6 @@
 //! What the parts of a run tell each other: the checks, the phase, and how far each client is.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use jangbu_core::ids::TopicId;
@@ -30,6 +31,8 @@ struct State {
     checks: Checks,
     phase: Phase,
     acked_batches: u64,
+    /// Partitions of which a client was handed damaged bytes.
+    corrupt: BTreeSet<Slot>,
     skipped: u64,
     resolved: Vec<Option<u64>>,
     topic_ids: Vec<Option<TopicId>>,
@@ -52,6 +55,7 @@ impl Board {
                 checks,
                 phase: Phase::Load,
                 acked_batches: 0,
+                corrupt: BTreeSet::new(),
                 skipped: 0,
                 resolved: Vec::new(),
                 topic_ids: vec![None; case.topics.len()],
@@ -68,6 +72,7 @@ impl Board {
             let mut state = lock(&self.state);
             match seen {
                 Seen::Client(ClientEvent::Acked { .. }) => state.acked_batches += 1,
+                Seen::Client(ClientEvent::Corrupt { slot, .. }) => drop(state.corrupt.insert(*slot)),
                 Seen::Client(ClientEvent::TopicCreated { topic, topic_id }) => {
                     if let Some(id) = state.topic_ids.get_mut(*topic) {
                         *id = Some(*topic_id);
@@ -114,6 +119,11 @@ impl Board {
     /// The first producer that has not settled.
     pub fn unsettled(&self) -> Option<usize> {
         lock(&self.state).settled.iter().position(|settled| !settled)
+    }
+
+    /// Whether a client was handed damaged bytes of a partition.
+    pub fn is_corrupt(&self, slot: Slot) -> bool {
+        lock(&self.state).corrupt.contains(&slot)
     }
 
     /// A reader has read a partition to the end that all producers left.

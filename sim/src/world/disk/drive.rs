@@ -88,6 +88,8 @@ pub(super) struct DriveState {
     pub(super) names: Names,
     pub(super) holders: BTreeMap<PathBuf, Holder>,
     pub(super) calls: u64,
+    /// Calls of the present life that failed with an error of the disk.
+    pub(super) failed_calls: u64,
     /// The crashes that are to come: one for each site, and one for calls of any.
     pub(super) planned: Vec<Planned>,
     pub(super) errors: Vec<DiskError>,
@@ -140,6 +142,11 @@ pub(super) fn input_output_error() -> io::Error {
 impl Drive {
     pub(crate) fn new(settings: DiskSettings) -> Self {
         Self { settings, state: Mutex::default() }
+    }
+
+    /// Another process begins, none of whose calls has failed.
+    pub(crate) fn begin_life(&self) {
+        lock(&self.state).failed_calls = 0;
     }
 
     /// The power goes; says in words what was lost.
@@ -239,7 +246,7 @@ impl SimDisk {
         action: impl FnOnce(Part) -> io::Result<T>,
     ) -> io::Result<T> {
         let admitted = self.admit(site, operation, path, words)?;
-        match (admitted.strike, admitted.error) {
+        self.noting_failure(match (admitted.strike, admitted.error) {
             (None, Some(failure)) => {
                 let _ = action(Part::Random);
                 Err(failure.error())
@@ -254,7 +261,16 @@ impl SimDisk {
                 self.die(crash);
                 Err(crashed())
             }
+        })
+    }
+
+    /// Counts a call that fails because the disk does, and not because there is nothing of that name.
+    fn noting_failure<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        let code = result.as_ref().err().and_then(io::Error::raw_os_error);
+        if [input_output_error(), no_space()].iter().any(|error| code.is_some() && error.raw_os_error() == code) {
+            lock(&self.node.drive.state).failed_calls += 1;
         }
+        result
     }
 
     fn die(&self, crash: Crash) {
@@ -312,7 +328,7 @@ impl SimDisk {
             self.die(crash);
             return Err(crashed());
         }
-        let result = self.finish_sync(&synced, admitted.error);
+        let result = self.noting_failure(self.finish_sync(&synced, admitted.error));
         if let Some((_, crash)) = admitted.strike {
             self.die(crash);
             return Err(crashed());

@@ -6,6 +6,7 @@
 
 mod content;
 mod drive;
+mod durable;
 mod fault;
 mod file;
 mod names;
