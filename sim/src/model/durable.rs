@@ -11,7 +11,7 @@ use crate::world::{NodeId, World};
 /// The whole batches of a log that are durable, one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Durable {
-    /// The base offset of the first durable file.
+    /// The base offset of the durable file in which the log starts.
     pub start: Option<i64>,
     /// One past the last record that follows from there on without a hole.
     pub end: i64,
@@ -21,6 +21,7 @@ pub struct Durable {
 #[derive(Debug, Default)]
 pub struct DurableReader {
     places: BTreeMap<(NodeId, TopicPartition), Place>,
+    starts: BTreeMap<(NodeId, TopicPartition), i64>,
 }
 
 /// How far a log was read.
@@ -40,6 +41,11 @@ impl DurableReader {
         self.places.remove(&(node, partition));
     }
 
+    /// A log starts there: what lies before need not be durable, nor gone.
+    pub fn start(&mut self, node: NodeId, partition: TopicPartition, log_start: i64) {
+        self.starts.insert((node, partition), log_start);
+    }
+
     /// How far a log is durable now.
     pub fn read(&mut self, world: &World, node: NodeId, partition: TopicPartition) -> Durable {
         let files = world.durable_log_files(node, &directory_of(partition));
@@ -47,8 +53,12 @@ impl DurableReader {
             .iter()
             .filter_map(|name| segment_file(name).filter(|(_, kind)| *kind == "log").map(|(base, _)| base))
             .collect();
-        let Some(&first) = bases.first() else { return Durable::default() };
-        let known = self.places.get(&(node, partition)).copied().filter(|place| bases.contains(&place.base));
+        let start = self.starts.get(&(node, partition)).copied().unwrap_or(0);
+        let Some(&first) = bases.iter().rev().find(|base| **base <= start).or(bases.first()) else {
+            return Durable::default();
+        };
+        let known = self.places.get(&(node, partition)).copied();
+        let known = known.filter(|place| place.base >= first && bases.contains(&place.base));
         let mut place = known.unwrap_or(Place { base: first, position: 0, end: first });
         loop {
             let bytes = world.durable_log_file(node, &directory_of(partition), &format!("{:020}.log", place.base));

@@ -59,8 +59,9 @@ fn watch(world: &Arc<World>, board: &Arc<Board>, brokers: Vec<NodeId>) {
     world.on_fact(Box::new(move |node, _, fact| {
         let see = |seen: &Seen<'_>| facts_board.see(&facts_world, Some(node), seen);
         match fact {
-            Fact::Recovered { partition, .. } => {
+            Fact::Recovered { partition, log_start, .. } => {
                 durable.forget(node, *partition);
+                durable.start(node, *partition, log_start.0);
                 see(&Seen::Recovered { node, fact, scan: &scan(&facts_world, node, *partition) });
             }
             Fact::Flushed { partition, .. } => {
@@ -68,8 +69,12 @@ fn watch(world: &Arc<World>, board: &Arc<Board>, brokers: Vec<NodeId>) {
                 see(&Seen::Flushed { node, fact, durable });
             }
             _ => {
-                if let Fact::Truncated { partition, .. } = fact {
-                    durable.forget(node, *partition);
+                match fact {
+                    Fact::Truncated { partition, .. } => durable.forget(node, *partition),
+                    Fact::LogStartMoved { partition, log_start, .. } => {
+                        durable.start(node, *partition, log_start.0);
+                    }
+                    _ => {}
                 }
                 see(&Seen::Fact { node, fact });
             }

@@ -213,11 +213,12 @@ impl World {
             Exit::Crashed(Crash::Power(loss)) => Some(loss),
             _ => None,
         };
+        // What is on its way out of a file has left with the bytes that the file has now.
+        self.network_node_down(node.id, power.is_some());
         if let Some(loss) = power {
             let losses = node.drive.lose_power(self.now(), loss, &mut lock(&self.disk_draws));
             self.note_text(Kind::Node, format!("{} lost {losses}", node.name));
         }
-        self.network_node_down(node.id, power.is_some());
         for hook in lock(&self.exit_hooks).iter_mut() {
             hook(node.id, self.now(), &exit);
         }

@@ -195,16 +195,15 @@ impl Connection {
     pub(super) fn lose_end(&self, world: &World, side: usize, power: bool) {
         let now = world.now().0;
         let mut state = lock(&self.state);
+        if power {
+            // Also what a process left that was gone already: its kernel had still to send it.
+            state.directions[side].lose_machine();
+        }
         if state.ends[side].presence != Presence::Open {
             return;
         }
         if power {
             state.ends[side].presence = Presence::Silent;
-            // What never left the machine.
-            state.directions[side].lose_after(NEVER - 1);
-            let outgoing = &mut state.directions[side];
-            outgoing.fin = outgoing.fin.filter(|fin| *fin != NEVER);
-            outgoing.reset = outgoing.reset.filter(|reset| *reset != NEVER);
         } else {
             state.close(world, side, now);
         }

@@ -68,6 +68,16 @@ impl Data {
         }
     }
 
+    /// Nothing that becomes of the file can change the bytes any more.
+    fn leave(&mut self) {
+        if matches!(self, Data::File { .. }) {
+            let mut bytes = BytesMut::new();
+            let len = self.len();
+            self.deliver(len, &mut bytes);
+            *self = Data::Bytes(bytes.freeze());
+        }
+    }
+
     /// Moves the first `len` bytes behind `into`. What a file no longer has arrives as zeros.
     pub(super) fn deliver(&mut self, len: usize, into: &mut BytesMut) {
         match self {
@@ -168,6 +178,15 @@ impl Direction {
     pub(super) fn lose_after(&mut self, from: u64) {
         while self.queue.back().is_some_and(|chunk| chunk.arrival > from) {
             self.queue.pop_back();
+        }
+    }
+
+    /// The machine that sent is without power: what has left it is on its way as it was, the rest is lost.
+    pub(super) fn lose_machine(&mut self) {
+        self.lose_after(NEVER - 1);
+        self.queue.iter_mut().for_each(|chunk| chunk.data.leave());
+        for moment in [&mut self.fin, &mut self.reset] {
+            *moment = moment.filter(|moment| *moment != NEVER);
         }
     }
 
