@@ -184,12 +184,20 @@ fn control(arguments: &BugsArgs, scenario: &Scenario, seed: u64, outcome: &Outco
     anyhow::ensure!(!NOBODYS_BUG.contains(&found), "seed {seed} found a bug of the simulator: {outcome:?}");
     let job = Job { scenario: scenario.path.clone(), ..Job::default() };
     let jobs = arguments.jobs.unwrap_or_else(default_jobs).max(1);
-    let settings =
-        batch::Settings { seeds: (seed, seed), jobs, twice_percent: 0, until: None, keep: false, stop_at: None };
+    let settings = batch::Settings {
+        seeds: (seed, seed),
+        jobs,
+        twice_percent: 0,
+        until: None,
+        keep: false,
+        stop_at: None,
+    };
     let batch = batch::run(scenario, &job, &settings, &Progress::new("all guards on", 1))?;
     match batch.verdicts.get(&seed) {
         Some(Verdict::Passed(_)) => Ok(()),
-        other => anyhow::bail!("seed {seed} does not pass with all guards on, so it shows nothing: {other:?}"),
+        other => {
+            anyhow::bail!("seed {seed} does not pass with all guards on, so it shows nothing: {other:?}")
+        }
     }
 }
 

@@ -62,8 +62,7 @@ impl TopicCase {
             self.config.get(key).or(of_broker)
         };
         let bytes = value("retention.bytes", &["log.retention.bytes"]);
-        let by_age =
-            ["log.retention.ms", "log.retention.minutes", "log.retention.hours"];
+        let by_age = ["log.retention.ms", "log.retention.minutes", "log.retention.hours"];
         Policy {
             flushes_before_ack: value("flush.messages", &["log.flush.interval.messages"])
                 .is_some_and(|value| value == "1"),

@@ -75,7 +75,7 @@ mod tests {
     use jangbu_core::ids::Offset;
 
     use super::*;
-    use crate::model::testing::{CACHED, FLUSHED, POWER, Scene, KILLED, partition_of, scan, written};
+    use crate::model::testing::{CACHED, FLUSHED, KILLED, POWER, Scene, partition_of, scan, written};
     use crate::world::Exit;
 
     fn moved(slot: (usize, i32), to: i64, high_watermark: i64) -> Fact {

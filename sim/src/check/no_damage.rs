@@ -10,9 +10,9 @@ pub(super) struct NoDamage;
 impl Check for NoDamage {
     fn see(&mut self, seen: &Seen<'_>, ledger: &Ledger) -> Result<(), String> {
         match seen {
-            Seen::Client(ClientEvent::Corrupt { slot, offset, what }) if ledger.rot(*slot).is_none() => Err(
-                format!("{}: a reader at {offset} was handed damaged bytes: {what}", slot_text(*slot)),
-            ),
+            Seen::Client(ClientEvent::Corrupt { slot, offset, what }) if ledger.rot(*slot).is_none() => {
+                Err(format!("{}: a reader at {offset} was handed damaged bytes: {what}", slot_text(*slot)))
+            }
             _ => Ok(()),
         }
     }

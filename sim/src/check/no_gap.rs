@@ -81,3 +81,66 @@ impl Check for NoGap {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jangbu_core::ids::Offset;
+
+    use super::*;
+    use crate::model::batch_bytes;
+    use crate::model::testing::{CACHED, FLUSHED, POWER, Scene, partition_of, scan, written};
+
+    fn read(offset: i64) -> ClientEvent {
+        ClientEvent::Read { reader: 0, slot: CACHED, offset, value: 1, era: 0 }
+    }
+
+    fn moved(slot: Slot, from: i64, to: i64) -> ClientEvent {
+        ClientEvent::Moved { reader: 0, slot, from, to }
+    }
+
+    #[test]
+    fn an_append_behind_a_hole_or_over_another_is_found() {
+        for (base, is_right) in [(4, true), (5, false), (3, false)] {
+            let mut scene = Scene::new(NoGap::default());
+            scene.append(CACHED, batch_bytes(0, 4, 0)).expect("the first");
+            assert_eq!(scene.append(CACHED, batch_bytes(base, 2, 0)).is_ok(), is_right, "at {base}");
+        }
+    }
+
+    #[test]
+    fn a_reader_begins_at_the_start_and_misses_nothing() {
+        let mut scene = Scene::new(NoGap::default());
+        assert!(scene.tell(read(7)).is_err(), "the first record counts too");
+        let mut scene = Scene::new(NoGap::default());
+        scene.tell(read(0)).expect("the first");
+        scene.tell(read(1)).expect("the second");
+        assert!(scene.tell(read(3)).is_err());
+        let mut scene = Scene::new(NoGap::default());
+        scene.tell(read(0)).expect("the first");
+        assert!(scene.tell(read(0)).is_err(), "the same again");
+    }
+
+    #[test]
+    fn a_reader_may_be_sent_over_what_was_deleted_by_right_and_no_further() {
+        let mut scene = Scene::new(NoGap::default());
+        assert!(scene.tell(moved(CACHED, 0, 4)).is_err(), "nothing was deleted");
+        scene.tell(ClientEvent::RecordsDeletionAsked { slot: CACHED }).expect("he may");
+        let partition = partition_of(CACHED);
+        scene
+            .fact(&Fact::LogStartMoved { partition, log_start: Offset(4), high_watermark: Offset(9) })
+            .expect("he asked");
+        assert_eq!(scene.tell(moved(CACHED, 0, 4)), Ok(()));
+        assert_eq!(scene.tell(read(4)), Ok(()));
+        assert!(scene.tell(moved(CACHED, 5, 9)).is_err());
+    }
+
+    #[test]
+    fn a_reader_may_be_sent_back_behind_what_the_power_took_by_the_policy() {
+        for (slot, forgives) in [(CACHED, true), (FLUSHED, false)] {
+            let mut scene = Scene::new(NoGap::default());
+            scene.end(&POWER).expect("that happens");
+            scene.recover(slot, false, 0, &scan(0, vec![written(0, 2)])).expect("what is lost is for others");
+            assert_eq!(scene.tell(moved(slot, 7, 2)).is_ok(), forgives);
+        }
+    }
+}

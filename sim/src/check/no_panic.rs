@@ -32,9 +32,7 @@ impl Check for NoPanic {
                     Exit::Failed(message) if !failed => {
                         Err(format!("the node ended although its disk had not failed: {message}"))
                     }
-                    Exit::Finished if !told => {
-                        Err("the node stopped although nobody told it to".into())
-                    }
+                    Exit::Finished if !told => Err("the node stopped although nobody told it to".into()),
                     _ => Ok(()),
                 }
             }
@@ -67,7 +65,10 @@ mod tests {
     fn a_node_may_give_up_in_the_life_in_which_its_disk_failed_and_in_no_other() {
         let failed = Exit::Failed("the last log directory failed".to_owned());
         assert!(scene(&[]).end(&failed).is_err());
-        assert!(scene(&[Seen::Struck { node: NODE, fault: "disk_error" }]).end(&failed).is_err(), "none was met");
+        assert!(
+            scene(&[Seen::Struck { node: NODE, fault: "disk_error" }]).end(&failed).is_err(),
+            "none was met"
+        );
         let mut scene = scene(&[Seen::DiskFailed { node: NODE }]);
         assert_eq!(scene.end(&failed), Ok(()));
         assert!(scene.end(&failed).is_err(), "that was another life");

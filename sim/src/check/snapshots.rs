@@ -12,11 +12,16 @@ impl Check for Snapshots {
     fn see(&mut self, seen: &Seen<'_>, ledger: &Ledger) -> Result<(), String> {
         let Seen::Recovered { node, fact, scan } = seen else { return Ok(()) };
         let Fact::Recovered { partition, clean, log_end, .. } = fact else { return Ok(()) };
-        if ledger.replica(*node, *partition).is_some_and(|replica| replica.rot.is_some()) {
+        let replica = ledger.replica(*node, *partition);
+        if replica.is_some_and(|replica| replica.rot.is_some()) {
             return Ok(());
         }
-        if *clean && !matches!(scan.snapshots.get(&log_end.0), Some(Some(_))) {
-            return Err(format!("{partition} was closed without a whole snapshot of its producers at {log_end}"));
+        let newest = format!("{:020}.snapshot", log_end.0);
+        let is_rotten = replica.is_some_and(|replica| replica.rotten_files.contains(&newest));
+        if *clean && !is_rotten && !matches!(scan.snapshots.get(&log_end.0), Some(Some(_))) {
+            return Err(format!(
+                "{partition} was closed without a whole snapshot of its producers at {log_end}"
+            ));
         }
         let first_file = scan.first_file.unwrap_or(0);
         for (offset, said) in &scan.snapshots {

@@ -34,7 +34,9 @@ impl Watermarks {
         }
         let excused = self.lied_to.contains(&node) || replica.rot.is_some();
         // Nothing need be there of a log that begins where it ends.
-        if excused || flushed <= replica.log_start || durable.end >= flushed && durable.start <= Some(replica.log_start)
+        if excused
+            || flushed <= replica.log_start
+            || durable.end >= flushed && durable.start <= Some(replica.log_start)
         {
             return Ok(());
         }
@@ -79,7 +81,9 @@ impl Check for Watermarks {
                 let Some(replica) = replica(*node, partition) else { return Ok(()) };
                 if replica.high_watermark.is_some_and(|before| high_watermark.0 < before) {
                     let before = replica.high_watermark;
-                    return Err(format!("the high watermark of {partition} fell from {before:?} to {high_watermark}"));
+                    return Err(format!(
+                        "the high watermark of {partition} fell from {before:?} to {high_watermark}"
+                    ));
                 }
                 let bound = Self::committed(*partition, replica, ledger);
                 match high_watermark.0 <= bound {

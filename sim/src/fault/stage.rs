@@ -437,8 +437,7 @@ impl Stage {
             let text = path.to_string_lossy();
             text.ends_with(ending) && !text.contains("__cluster_metadata")
         };
-        let candidates: Vec<_> =
-            files.iter().filter(|(path, len)| *len > 0 && is_candidate(path)).collect();
+        let candidates: Vec<_> = files.iter().filter(|(path, len)| *len > 0 && is_candidate(path)).collect();
         let Some((path, len)) = self.rng.pick(&candidates).copied() else { return 0 };
         let mut flipped = 0;
         for _ in 0..bits {

@@ -61,7 +61,8 @@ impl DurableReader {
         let known = known.filter(|place| place.base >= first && bases.contains(&place.base));
         let mut place = known.unwrap_or(Place { base: first, position: 0, end: first });
         loop {
-            let bytes = world.durable_log_file(node, &directory_of(partition), &format!("{:020}.log", place.base));
+            let bytes =
+                world.durable_log_file(node, &directory_of(partition), &format!("{:020}.log", place.base));
             while let Some(rest) = bytes.get(place.position..).filter(|rest| !rest.is_empty()) {
                 match batch::batch(rest) {
                     Ok(found) if found.base == place.end => {

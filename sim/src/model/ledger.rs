@@ -53,6 +53,8 @@ pub struct Replica {
     pub start_promised: i64,
     /// What turned over bits have damaged.
     pub rot: Option<Rot>,
+    /// Files derived from the log in which bits were turned over, by their names.
+    pub rotten_files: BTreeSet<String>,
 }
 
 /// What a topic's settings promise and allow.
@@ -203,7 +205,9 @@ impl Ledger {
     pub fn ack_counts(&self, slot: Slot, base: i64, count: u64) -> bool {
         let fact = self.partition(slot).and_then(|partition| self.acked.get(&(partition, base)));
         self.flushes_before_ack(slot.0)
-            || fact.is_some_and(|fact| fact.era == self.era && !fact.ambiguous && fact.end == base + count as i64)
+            || fact.is_some_and(|fact| {
+                fact.era == self.era && !fact.ambiguous && fact.end == base + count as i64
+            })
     }
 
     /// How many losses of power there have been.
@@ -228,8 +232,15 @@ impl Ledger {
             Seen::Ended { node, exit } => self.ended(*node, exit),
             Seen::Rotted { node, path, position } => {
                 for ((of, partition), replica) in &mut self.replicas {
-                    if of == node && let Some(rot) = Rot::of(*partition, replica, path, *position) {
+                    if of == node
+                        && let Some(rot) = Rot::of(*partition, replica, path, *position)
+                    {
                         replica.rot = Some(rot.and(replica.rot));
+                    }
+                    if of == node
+                        && let Some(name) = super::rot::derived(*partition, path)
+                    {
+                        replica.rotten_files.insert(name);
                     }
                     replica.closed &= of != node;
                 }
@@ -305,7 +316,8 @@ impl Ledger {
                 self.entry(node, partition).high_watermark = Some(high_watermark.0);
             }
             Fact::Acked { partition, base_offset, end, .. } => {
-                let batch = self.replica(node, *partition).and_then(|replica| replica.batch_at(base_offset.0));
+                let batch =
+                    self.replica(node, *partition).and_then(|replica| replica.batch_at(base_offset.0));
                 let (crc, era) = (batch.map(|batch| batch.crc), self.era);
                 let fact = AckedFact { end: end.0, era, crc, ambiguous: false };
                 let known = self.acked.entry((*partition, base_offset.0)).or_insert(fact);

@@ -18,4 +18,6 @@ pub(crate) use snapshot::fold;
 pub use snapshot::{Fold, Producer};
 
 #[cfg(test)]
+pub(crate) use batch::tests::bytes as batch_bytes;
+#[cfg(test)]
 pub(crate) mod testing;

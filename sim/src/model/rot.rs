@@ -8,6 +8,14 @@ use super::batch::CHECKED_FROM;
 use super::scan::{directory_of, segment_file};
 use super::{Replica, Written};
 
+/// The name of the file, if it is derived from this log.
+pub(super) fn derived(partition: TopicPartition, path: &Path) -> Option<String> {
+    let directory = path.parent()?.file_name()?.to_str()?;
+    let name = path.file_name()?.to_str()?;
+    let (_, kind) = segment_file(name)?;
+    (directory == directory_of(partition) && kind != "log").then(|| name.to_owned())
+}
+
 /// The damage to one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rot {
@@ -19,7 +27,12 @@ pub struct Rot {
 
 impl Rot {
     /// The damage of a bit in this byte of a file, if the file is a segment of this log.
-    pub(super) fn of(partition: TopicPartition, replica: &Replica, path: &Path, position: u64) -> Option<Self> {
+    pub(super) fn of(
+        partition: TopicPartition,
+        replica: &Replica,
+        path: &Path,
+        position: u64,
+    ) -> Option<Self> {
         let directory = path.parent()?.file_name()?.to_str()?;
         let (base, kind) = segment_file(path.file_name()?.to_str()?)?;
         if directory != directory_of(partition) || kind != "log" {
@@ -42,9 +55,7 @@ impl Rot {
     /// Both damages together.
     pub(super) fn and(self, other: Option<Self>) -> Self {
         match other {
-            Some(other) => {
-                Self { from: self.from.min(other.from), unseen: self.unseen || other.unseen }
-            }
+            Some(other) => Self { from: self.from.min(other.from), unseen: self.unseen || other.unseen },
             None => self,
         }
     }
@@ -69,7 +80,10 @@ mod tests {
         assert_eq!(rot(first, size + 30), Some(Rot { from: 5, unseen: false }));
         assert_eq!(rot("00000000000000000009.log", size + 3), Some(Rot { from: 10, unseen: true }));
         assert_eq!(rot("00000000000000000009.log", 3 * size), Some(Rot { from: 12, unseen: true }));
-        assert_eq!(rot("00000000000000000000.index", 0), None, "an index is derived from the log");
+        let index = "00000000000000000000.index";
+        assert_eq!(rot(index, 0), None, "an index is derived from the log");
+        assert_eq!(derived(partition(), Path::new(&format!("/data/{path}/{index}"))), Some(index.to_owned()));
+        assert_eq!(derived(partition(), Path::new(&format!("/data/{path}/{first}"))), None);
         let elsewhere = Path::new("/data/elsewhere-0/00000000000000000000.log");
         assert_eq!(Rot::of(partition(), &replica, elsewhere, 0), None);
     }

@@ -62,7 +62,9 @@ impl<C: Check> Scene<C> {
         for slot in [CACHED, FLUSHED] {
             let topic_id = partition_of(slot).topic_id;
             scene.tell(ClientEvent::TopicCreated { topic: slot.0, topic_id }).expect("nothing is wrong yet");
-            scene.recover(slot, false, 0, &Scan { first_file: Some(0), ..Scan::default() }).expect("it is new");
+            scene
+                .recover(slot, false, 0, &Scan { first_file: Some(0), ..Scan::default() })
+                .expect("it is new");
         }
         scene
     }
@@ -142,5 +144,7 @@ pub(crate) fn acked(slot: (usize, i32), base: i64, end: i64) -> Fact {
 
 /// Snapshots of producers at these offsets.
 pub(crate) fn snapshots(of: &[(i64, &[(i64, i16, i32, i64)])]) -> BTreeMap<i64, Option<super::Fold>> {
-    of.iter().map(|(offset, entries)| (*offset, super::snapshot::read(&super::snapshot::tests::bytes(entries)))).collect()
+    of.iter()
+        .map(|(offset, entries)| (*offset, super::snapshot::read(&super::snapshot::tests::bytes(entries))))
+        .collect()
 }

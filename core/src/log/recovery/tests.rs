@@ -214,6 +214,26 @@ fn indexes_are_made_again_whatever_is_on_disk() {
 }
 
 #[test]
+fn a_bit_that_turns_over_in_an_index_while_the_log_is_open_leads_nobody_astray() {
+    for extension in ["index", "timeindex"] {
+        let disk = disk_with(25, 25);
+        let whole = disk.bytes(file(0, extension)).expect("there");
+        let log = recover(&disk, small(), flushed(25), false).expect("the disk works").log;
+        for bit in 0..whole.len() * 8 {
+            let mut rotten = whole.clone();
+            rotten[bit / 8] ^= 1 << (bit % 8);
+            disk.put(file(0, extension), &rotten);
+            for offset in (0..25).map(Offset) {
+                let slice = log.view().read(offset, Offset(25), 250, true).expect("readable");
+                assert_eq!(slice.first_offset, offset, "{extension} bit {bit}");
+                let found = log.view().offset_for_timestamp(Timestamp(offset.0)).expect("works");
+                assert_eq!(found.map(|found| found.offset), Some(offset), "{extension} bit {bit}");
+            }
+        }
+    }
+}
+
+#[test]
 fn epochs_and_snapshots_that_are_missing_or_damaged_are_folded_again() {
     for bytes in [None, Some(&b""[..]), Some(b"0\n9\n"), Some(&[0; 50])] {
         let disk = disk_with(35, 35).restart_process();

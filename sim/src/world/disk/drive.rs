@@ -267,7 +267,10 @@ impl SimDisk {
     /// Counts a call that fails because the disk does, and not because there is nothing of that name.
     fn noting_failure<T>(&self, result: io::Result<T>) -> io::Result<T> {
         let code = result.as_ref().err().and_then(io::Error::raw_os_error);
-        if [input_output_error(), no_space()].iter().any(|error| code.is_some() && error.raw_os_error() == code) {
+        if [input_output_error(), no_space()]
+            .iter()
+            .any(|error| code.is_some() && error.raw_os_error() == code)
+        {
             lock(&self.node.drive.state).failed_calls += 1;
         }
         result
