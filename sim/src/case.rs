@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::Policy;
 use crate::plan::Plan;
 use crate::scenario::{Choice, ConfigChoices, ConfigValues, Drawing, Promise, Scenario, Workload};
 
@@ -54,9 +55,21 @@ pub struct TopicCase {
 }
 
 impl TopicCase {
-    /// Whether every acknowledgement waits for the disk itself.
-    pub fn flushes_before_ack(&self) -> bool {
-        self.config.get("flush.messages").is_some_and(|value| value == "1")
+    /// What its settings promise and allow; those of the broker stand in where it has none of its own.
+    pub fn policy(&self, broker: &ConfigValues) -> Policy {
+        let value = |key: &str, of_broker: &[&str]| {
+            let of_broker = of_broker.iter().find_map(|key| broker.get(*key));
+            self.config.get(key).or(of_broker)
+        };
+        let bytes = value("retention.bytes", &["log.retention.bytes"]);
+        let by_age = ["log.retention.ms", "log.retention.minutes", "log.retention.hours"];
+        Policy {
+            flushes_before_ack: value("flush.messages", &["log.flush.interval.messages"])
+                .is_some_and(|value| value == "1"),
+            retention_bytes: bytes.and_then(|bytes| bytes.parse().ok()),
+            // Kafka keeps records for a week, which no run lasts.
+            deletes_by_age: value("retention.ms", &by_age).is_some(),
+        }
     }
 }
 

@@ -273,8 +273,7 @@ impl<D: Disk> Segment<D> {
     ) -> Result<Option<Located>, ReadError> {
         let wanted = relative_or_max(self.base_offset, target);
         let entry = self.floor_offset(|entry| entry.relative_offset <= wanted)?;
-        let from = entry.map_or(0, |entry| u64::from(entry.position));
-        self.first_batch(extent, from, |header| header.last_offset() >= Some(target))
+        self.first_batch(extent, entry, |header| header.last_offset() >= Some(target))
     }
 
     /// The last batch boundary at or before `limit`, by the offset of the batch that begins there; `None` when
@@ -287,10 +286,18 @@ impl<D: Disk> Segment<D> {
     ) -> Result<Option<Located>, ReadError> {
         let wanted = u32::try_from(limit).unwrap_or(u32::MAX);
         let entry = self.floor_offset(|entry| entry.position <= wanted)?;
-        let start = entry.map_or(0, |entry| u64::from(entry.position)).max(from);
-        let mut scan = self.scan(extent, start);
+        let mut unproven = entry.filter(|entry| u64::from(entry.position) > from);
+        let mut scan = self.scan(extent, unproven.map_or(from, |entry| entry.position.into()));
         let mut last = None;
-        while let Some((position, header)) = scan.next().map_err(|error| self.scan_error(extent, error))? {
+        loop {
+            let next = scan.next();
+            if unproven.take().is_some_and(|entry| !self.bears_out(&next, &entry)) {
+                scan = self.scan(extent, from);
+                continue;
+            }
+            let Some((position, header)) = next.map_err(|error| self.scan_error(extent, error))? else {
+                break;
+            };
             if position > limit {
                 break;
             }
@@ -320,29 +327,54 @@ impl<D: Disk> Segment<D> {
         target: Timestamp,
         not_before: Offset,
     ) -> Result<Option<Located>, ReadError> {
-        let entry = self.floor_time(|entry| entry.timestamp <= target)?;
-        let wanted =
-            entry.map_or(0, |entry| entry.relative_offset).max(relative_or_max(self.base_offset, not_before));
+        let mut wanted = relative_or_max(self.base_offset, not_before);
+        if let Some(entry) = self.floor_time(|entry| entry.timestamp <= target)?
+            && entry.relative_offset > wanted
+        {
+            let offset = Offset(self.base_offset.0.saturating_add(entry.relative_offset.into()));
+            let bears_out = |located: Located| {
+                located.header.last_offset() == Some(offset)
+                    && located.header.max_timestamp == entry.timestamp
+            };
+            if self.locate(extent, offset)?.is_some_and(bears_out) {
+                wanted = entry.relative_offset;
+            }
+        }
         let entry = self.floor_offset(|entry| entry.relative_offset <= wanted)?;
-        let from = entry.map_or(0, |entry| u64::from(entry.position));
-        self.first_batch(extent, from, |header| {
+        self.first_batch(extent, entry, |header| {
             header.max_timestamp >= target && header.last_offset() >= Some(not_before)
         })
     }
 
+    /// The first batch that is wanted, from an index entry on. Index files have no checksum: an entry that the batch it
+    /// names does not bear out is not believed, and the segment is read from its start.
     fn first_batch(
         &self,
         extent: &Extent<D::File>,
-        from: u64,
+        entry: Option<OffsetEntry>,
         wanted: impl Fn(&BatchHeader) -> bool,
     ) -> Result<Option<Located>, ReadError> {
-        let mut scan = self.scan(extent, from);
-        while let Some((position, header)) = scan.next().map_err(|error| self.scan_error(extent, error))? {
+        let mut unproven = entry;
+        let mut scan = self.scan(extent, entry.map_or(0, |entry| entry.position.into()));
+        loop {
+            let next = scan.next();
+            if unproven.take().is_some_and(|entry| !self.bears_out(&next, &entry)) {
+                scan = self.scan(extent, 0);
+                continue;
+            }
+            let Some((position, header)) = next.map_err(|error| self.scan_error(extent, error))? else {
+                break;
+            };
             if wanted(&header) {
                 return Ok(Some(Located { position, header }));
             }
         }
         Ok(None)
+    }
+
+    fn bears_out(&self, found: &Result<Option<(u64, BatchHeader)>, ScanError>, entry: &OffsetEntry) -> bool {
+        let offset = Offset(self.base_offset.0.saturating_add(entry.relative_offset.into()));
+        matches!(found, Ok(Some((_, header))) if header.last_offset() == Some(offset))
     }
 
     fn scan<'a>(&self, extent: &'a Extent<D::File>, from: u64) -> HeaderScan<'a, D::File> {

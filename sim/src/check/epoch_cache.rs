@@ -56,7 +56,16 @@ impl Check for EpochCache {
                     let last = scan.batches.last().map_or(-1, |batch| batch.epoch);
                     self.current.insert((*node, *partition), last);
                 }
-                let Some(file) = &scan.epoch_file else { return Ok(()) };
+                let replica = ledger.replica(*node, *partition);
+                if replica.is_some_and(|replica| replica.rot.is_some()) {
+                    return Ok(());
+                }
+                let Some(file) = &scan.epoch_file else {
+                    return match clean {
+                        true => Err(format!("{partition} was closed without a leader-epoch-checkpoint")),
+                        false => Ok(()),
+                    };
+                };
                 let lines = file
                     .as_ref()
                     .map_err(|why| format!("leader-epoch-checkpoint of {partition} is {why}"))?;
@@ -109,7 +118,57 @@ fn agrees_so_far(fold: &[(i32, i64)], known: &[(i32, i64)]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jangbu_core::ids::{LeaderEpoch, Offset};
+
     use super::*;
+    use crate::model::Scan;
+    use crate::model::testing::{CACHED, NODE, Scene, partition, scan, written};
+
+    #[test]
+    fn an_epoch_that_does_not_rise_or_begins_elsewhere_is_found() {
+        let leads = |epoch, start| Fact::BecameLeader {
+            partition: partition(),
+            leader_epoch: LeaderEpoch(epoch),
+            start: Offset(start),
+        };
+        let mut scene = Scene::new(EpochCache::default());
+        assert_eq!(scene.fact(&leads(3, 0)), Ok(()));
+        assert!(scene.fact(&leads(3, 0)).is_err());
+        assert!(scene.fact(&leads(2, 0)).is_err());
+        assert!(Scene::new(EpochCache::default()).fact(&leads(3, 5)).is_err());
+    }
+
+    #[test]
+    fn an_append_in_another_epoch_than_the_leaders_is_found() {
+        let (partition, leader_epoch, start) = (partition(), LeaderEpoch(3), Offset(0));
+        for (epoch, is_right) in [(3, true), (2, false)] {
+            let mut scene = Scene::new(EpochCache::default());
+            scene.fact(&Fact::BecameLeader { partition, leader_epoch, start }).expect("the first");
+            assert_eq!(scene.append(CACHED, crate::model::batch_bytes(0, 2, epoch)).is_ok(), is_right);
+        }
+    }
+
+    #[test]
+    fn the_checkpoint_must_be_there_after_a_clean_stop_and_be_right_when_it_is() {
+        let opened = |clean, lines: Option<Vec<(i32, i64)>>| {
+            let scan = Scan { epoch_file: lines.map(Ok), ..scan(0, vec![written(0, 4)]) };
+            Scene::new(EpochCache::default()).see(&Seen::Recovered {
+                node: NODE,
+                fact: &Fact::Recovered {
+                    partition: partition(),
+                    clean,
+                    log_start: Offset(0),
+                    log_end: Offset(4),
+                },
+                scan: &scan,
+            })
+        };
+        assert!(opened(true, None).is_err());
+        assert_eq!(opened(false, None), Ok(()), "it is folded again");
+        assert_eq!(opened(true, Some(vec![(0, 0)])), Ok(()));
+        assert!(opened(true, Some(vec![(1, 0)])).is_err());
+        assert!(opened(false, Some(vec![(1, 0), (0, 2)])).is_err(), "it does not rise");
+    }
 
     #[test]
     fn a_hole_is_told_from_a_file_that_lags_behind() {

@@ -6,6 +6,7 @@
 //! segment has both files, and no index is left of a segment that is gone.
 
 use jangbu_core::fact::Fact;
+use jangbu_core::ids::TopicPartition;
 
 use super::{Check, slot_text};
 use crate::model::{ClientEvent, Ledger, Scan, Seen, SegmentScan};
@@ -16,13 +17,22 @@ const TIME_ENTRY_BYTES: usize = 12;
 pub(super) struct IndexMatchesLog;
 
 impl Check for IndexMatchesLog {
-    fn see(&mut self, seen: &Seen<'_>, _: &Ledger) -> Result<(), String> {
+    fn see(&mut self, seen: &Seen<'_>, ledger: &Ledger) -> Result<(), String> {
         match seen {
-            Seen::Recovered { fact: Fact::Recovered { partition, .. }, scan, .. } => {
-                match_log(scan).map_err(|why| format!("{partition}: {why}"))
+            Seen::Recovered { node, fact: Fact::Recovered { partition, .. }, scan } => {
+                let Some(replica) = ledger.replica(*node, *partition) else {
+                    return same(scan, partition, |_| false);
+                };
+                // Where the log itself is damaged there is nothing to compare with.
+                if replica.rot.is_some() {
+                    return Ok(());
+                }
+                // The file may be trusted as it lies there; what is answered by it is looked at below.
+                same(scan, partition, |name| replica.rotten_files.contains(name))
             }
             Seen::Client(ClientEvent::Sought { slot, asked, found, .. }) => match found {
                 Some((offset, _)) if offset == asked => Ok(()),
+                _ if ledger.is_rotten(*slot, *asked) => Ok(()),
                 Some((offset, _)) => {
                     Err(format!("{}: offset {asked} was asked for, {offset} came", slot_text(*slot)))
                 }
@@ -36,18 +46,24 @@ impl Check for IndexMatchesLog {
     }
 }
 
-fn match_log(scan: &Scan) -> Result<(), String> {
+fn same(scan: &Scan, partition: &TopicPartition, is_rotten: impl Fn(&str) -> bool) -> Result<(), String> {
+    match_log(scan, is_rotten).map_err(|why| format!("{partition}: {why}"))
+}
+
+fn match_log(scan: &Scan, is_rotten: impl Fn(&str) -> bool) -> Result<(), String> {
     if let Some(orphan) = scan.orphans.first() {
         return Err(format!("there is an index of segment {orphan}, which is not there"));
     }
     for (number, segment) in scan.segments.iter().enumerate() {
         let sealed = number + 1 < scan.segments.len();
         match &segment.offset_index {
+            Some(_) if is_rotten(&format!("{:020}.index", segment.base)) => Ok(()),
             Some(bytes) => offsets_match(segment, bytes),
             None if sealed => Err("it is sealed and has no offset index".to_owned()),
             None => Ok(()),
         }
         .and_then(|()| match &segment.time_index {
+            Some(_) if is_rotten(&format!("{:020}.timeindex", segment.base)) => Ok(()),
             Some(bytes) => times_match(segment, bytes),
             None if sealed => Err("it is sealed and has no time index".to_owned()),
             None => Ok(()),
@@ -133,8 +149,8 @@ mod tests {
 
     #[test]
     fn a_sparse_index_that_names_its_batches_is_right() {
-        assert_eq!(match_log(&scan(&[(4, 90), (9, 300)], &[(7, 1), (9, 4), (12, 9)])), Ok(()));
-        assert_eq!(match_log(&scan(&[], &[])), Ok(()));
+        assert_eq!(match_log(&scan(&[(4, 90), (9, 300)], &[(7, 1), (9, 4), (12, 9)]), |_| false), Ok(()));
+        assert_eq!(match_log(&scan(&[], &[]), |_| false), Ok(()));
     }
 
     #[test]
@@ -153,7 +169,7 @@ mod tests {
             (&[], &[(12, 9), (9, 4)]),
             (&[], &[(13, 9)]),
         ] {
-            assert!(match_log(&scan(offsets, times)).is_err(), "{offsets:?} {times:?}");
+            assert!(match_log(&scan(offsets, times), |_| false).is_err(), "{offsets:?} {times:?}");
         }
     }
 
@@ -161,13 +177,13 @@ mod tests {
     fn a_file_that_is_torn_missing_or_left_over_is_found() {
         let mut torn = scan(&[(4, 90)], &[]);
         torn.segments[0].offset_index.as_mut().expect("there").pop();
-        assert!(match_log(&torn).is_err());
+        assert!(match_log(&torn, |_| false).is_err());
         let mut missing = scan(&[], &[]);
         missing.segments[0].time_index = None;
-        assert_eq!(match_log(&missing), Ok(()), "the active segment keeps its indexes in memory");
+        assert_eq!(match_log(&missing, |_| false), Ok(()), "the active segment keeps its indexes in memory");
         missing.segments.push(SegmentScan { base: 110, ..SegmentScan::default() });
-        assert!(match_log(&missing).is_err());
+        assert!(match_log(&missing, |_| false).is_err());
         let left_over = Scan { orphans: vec!["7".into()], ..Scan::default() };
-        assert!(match_log(&left_over).is_err());
+        assert!(match_log(&left_over, |_| false).is_err());
     }
 }

@@ -3,14 +3,19 @@
 
 mod acked_is_durable;
 mod epoch_cache;
+mod fail_honesty;
 mod index_matches_log;
+mod log_start;
+mod no_damage;
 mod no_duplicate;
 mod no_gap;
 mod no_panic;
 mod offsets_unique;
 mod producer_fold;
 mod recovery_equals_scan;
+mod snapshots;
 mod topics_as_acked;
+mod watermarks;
 
 use crate::model::{Ledger, Seen};
 use crate::scenario::Promise;
@@ -24,7 +29,12 @@ pub const NAMES: &[&str] = &[
     "recovery_equals_scan",
     "index_matches_log",
     "producer_fold",
+    "snapshots",
     "epoch_cache",
+    "log_start",
+    "watermarks",
+    "fail_honesty",
+    "no_damage",
     "topics_as_acked",
     "no_panic",
     "liveness",
@@ -57,6 +67,11 @@ impl Checks {
                 "recovery_equals_scan" => Box::new(recovery_equals_scan::RecoveryEqualsScan),
                 "index_matches_log" => Box::new(index_matches_log::IndexMatchesLog),
                 "producer_fold" => Box::<producer_fold::ProducerFold>::default(),
+                "snapshots" => Box::new(snapshots::Snapshots),
+                "log_start" => Box::new(log_start::LogStart),
+                "watermarks" => Box::<watermarks::Watermarks>::default(),
+                "fail_honesty" => Box::new(fail_honesty::FailHonesty::new(idempotent.clone())),
+                "no_damage" => Box::new(no_damage::NoDamage),
                 "epoch_cache" => Box::<epoch_cache::EpochCache>::default(),
                 "topics_as_acked" => Box::<topics_as_acked::TopicsAsAcked>::default(),
                 "no_panic" => Box::<no_panic::NoPanic>::default(),

@@ -1,5 +1,5 @@
 //! W12: in every log the sequence numbers of an idempotent producer rise without hole or repeat, modulo 2^31, and a
-//! new epoch begins at 0 (KIP-98). What a node knows of a producer is the fold of its log, also after a restart.
+//! new epoch begins at 0 (KIP-98).
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use jangbu_core::fact::Fact;
 use jangbu_core::ids::TopicPartition;
 
 use super::Check;
-use crate::model::{Ledger, Seen, Written};
+use crate::model::{Ledger, Scan, Seen, Written, headers};
 use crate::world::NodeId;
 
 #[derive(Default)]
@@ -60,11 +60,15 @@ impl ProducerFold {
     }
 
     /// What the log lost is as if it had never been.
-    fn reopened(&mut self, node: NodeId, partition: TopicPartition, log_end: i64, batches: &[Written]) {
+    fn reopened(&mut self, node: NodeId, partition: TopicPartition, log_end: i64, scan: &Scan) {
         let states = self.states.entry((node, partition)).or_default();
         states.retain(|_, state| state.end <= log_end);
-        for batch in batches.iter().filter(|batch| batch.producer_id >= 0 && batch.end <= log_end) {
-            states.insert(batch.producer_id, State::after(batch));
+        for batch in scan.batches.iter().filter(|batch| batch.producer_id >= 0 && batch.end <= log_end) {
+            // Behind damage, which a log that is trusted may hold, there is more than can be read.
+            let is_read = |state: &State| scan.damage.is_none() || state.end <= batch.end;
+            if states.get(&batch.producer_id).is_none_or(is_read) {
+                states.insert(batch.producer_id, State::after(batch));
+            }
         }
     }
 }
@@ -73,22 +77,62 @@ impl Check for ProducerFold {
     fn see(&mut self, seen: &Seen<'_>, _: &Ledger) -> Result<(), String> {
         match seen {
             Seen::Fact { node, fact: Fact::Appended { partition, batches, .. } } => {
-                let mut at = 0;
-                while let Some(Ok(header)) =
-                    batches.get(at..).map(jangbu_core::record::batch::BatchHeader::parse)
-                {
-                    at += header.size_bytes();
-                    if let Some(batch) = Written::from_header(&header) {
-                        self.appended(*node, *partition, &batch)?;
-                    }
-                }
-                Ok(())
+                headers(batches).iter().try_for_each(|batch| self.appended(*node, *partition, batch))
             }
             Seen::Recovered { node, fact: Fact::Recovered { partition, log_end, .. }, scan } => {
-                self.reopened(*node, *partition, log_end.0, &scan.batches);
+                self.reopened(*node, *partition, log_end.0, scan);
                 Ok(())
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::{CACHED, KILLED, NODE, Scene, partition, scan, written};
+
+    fn batch(base: i64, epoch: i16, sequence: i32) -> Written {
+        Written { producer_id: 7, producer_epoch: epoch, sequence, ..written(base, base + 2) }
+    }
+
+    fn follows(batches: &[Written]) -> Result<(), String> {
+        let mut fold = ProducerFold::default();
+        batches.iter().try_for_each(|batch| fold.appended(NODE, partition(), batch))
+    }
+
+    #[test]
+    fn a_hole_a_repeat_and_an_older_epoch_are_found() {
+        assert_eq!(follows(&[batch(0, 0, 0), batch(2, 0, 2), batch(4, 1, 0)]), Ok(()));
+        assert!(follows(&[batch(0, 0, 0), batch(2, 0, 3)]).is_err());
+        assert!(follows(&[batch(0, 0, 0), batch(2, 0, 0)]).is_err());
+        assert!(follows(&[batch(0, 1, 0), batch(2, 0, 2)]).is_err());
+        assert!(follows(&[batch(0, 0, 0), batch(2, 1, 2)]).is_err(), "an epoch begins at 0");
+    }
+
+    #[test]
+    fn sequences_go_round_and_a_stranger_may_begin_anywhere() {
+        assert_eq!(follows(&[batch(0, 0, i32::MAX - 1), batch(2, 0, 0)]), Ok(()));
+        assert_eq!(follows(&[batch(0, 3, 40)]), Ok(()));
+    }
+
+    #[test]
+    fn after_a_restart_the_log_says_what_comes_next() {
+        let mut scene = Scene::new(ProducerFold::default());
+        scene.end(&KILLED).expect("that happens");
+        let whole = scan(0, vec![batch(0, 0, 0), batch(2, 0, 2)]);
+        scene.recover(CACHED, false, 0, &whole).expect("it is what it is");
+        assert!(scene.check.appended(NODE, partition(), &batch(4, 0, 6)).is_err());
+        let mut damaged = scan(0, vec![batch(0, 0, 0)]);
+        damaged.damage = Some("a flipped bit".to_owned());
+        let mut scene = Scene::new(ProducerFold::default());
+        scene.recover(CACHED, false, 0, &whole).expect("it is what it is");
+        scene.check.reopened(NODE, partition(), 4, &damaged);
+        assert_eq!(
+            scene.check.appended(NODE, partition(), &batch(4, 0, 4)),
+            Ok(()),
+            "more is there than can be read"
+        );
     }
 }

@@ -18,7 +18,7 @@ mod restart;
 mod slow_disk;
 mod stage;
 
-pub use stage::{Blow, FollowUp, Stage};
+pub use stage::{Blow, FollowUp, Notice, Stage};
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Where faults happen: brings nodes down and up again, and undoes in time what is to be undone.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -63,6 +64,15 @@ pub enum FollowUp {
     EndDiskFault(usize, FaultId),
 }
 
+/// What checks must know of that which was done to a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It was asked to stop in good order.
+    ToldToStop(NodeId),
+    /// A bit in this byte of a file was turned over.
+    Rotted(NodeId, PathBuf, u64),
+}
+
 /// A broker on the stage.
 struct Actor {
     node: NodeId,
@@ -71,6 +81,8 @@ struct Actor {
     /// It was told to stop, and is to be started when it has.
     start_when_stopped: bool,
     stopping: bool,
+    /// When something was done to it last that may hold up a stop.
+    held_up: Option<Instant>,
     /// The first are to be cut short first.
     interrupts: VecDeque<Interrupts>,
 }
@@ -105,10 +117,13 @@ pub struct Stage {
     downs: BTreeMap<FaultId, Duration>,
     bell: Arc<Mutex<Bell>>,
     restart_delay: Duration,
+    notices: Vec<Notice>,
 }
 
 /// How long a node may take to stop in good order, before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(20);
+/// How long a fault that holds a node up may have begun before it was told to stop, and still hold it up then.
+const HELD_UP_FOR: Duration = Duration::from_secs(15);
 
 impl Stage {
     /// A stage with these brokers, which are up.
@@ -130,6 +145,7 @@ impl Stage {
             start_planned: false,
             start_when_stopped: false,
             stopping: false,
+            held_up: None,
             interrupts: VecDeque::new(),
         };
         Self {
@@ -142,6 +158,7 @@ impl Stage {
             downs: BTreeMap::new(),
             bell,
             restart_delay,
+            notices: Vec::new(),
         }
     }
 
@@ -188,6 +205,15 @@ impl Stage {
     /// The fault that strikes now has taken effect.
     pub fn met(&self) {
         self.world.fault_met(self.fault);
+    }
+
+    /// What checks must know of that which was done since this was asked last.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    fn hold_up(&mut self, index: usize) {
+        self.actors[index].held_up = Some(self.world.now());
     }
 
     /// Plans something for later.
@@ -260,6 +286,11 @@ impl Stage {
             FollowUp::Start(index) => self.start(index),
             FollowUp::Kill(index, life) => {
                 if self.actors[index].stopping && world.starts(node(index)) == life {
+                    let since = self.actors[index].held_up.map(|at| world.now().saturating_since(at));
+                    if since.is_none_or(|since| since > STOP_GRACE + HELD_UP_FOR) {
+                        let message = format!("told to stop, the node had not stopped {STOP_GRACE:?} later");
+                        world.violate("liveness", Some(node(index)), message);
+                    }
                     world.crash(node(index), Crash::Process);
                 }
             }
@@ -336,6 +367,7 @@ impl Stage {
             return Err(Skipped("the node is stopping"));
         }
         self.world.request_shutdown(node);
+        self.notices.push(Notice::ToldToStop(node));
         self.later(STOP_GRACE, FollowUp::Kill(index, self.world.starts(node)));
         Ok(())
     }
@@ -369,6 +401,7 @@ impl Stage {
             return Err(Skipped("the node is paused"));
         }
         self.world.pause(node);
+        self.hold_up(index);
         Ok(())
     }
 
@@ -393,11 +426,13 @@ impl Stage {
 
     /// Makes syncs slow.
     pub fn slow_disk(&mut self, index: usize, delay: Duration) {
+        self.hold_up(index);
         self.arm_disk(index, DiskFault::Slow { call_ns: 0, sync_ns: delay.as_nanos() as u64 });
     }
 
     /// Has no disk call return for a while.
     pub fn stall_disk(&mut self, index: usize, stall: Duration) {
+        self.hold_up(index);
         self.arm_disk(index, DiskFault::Stall { until: self.world.now() + stall });
     }
 
@@ -416,12 +451,18 @@ impl Stage {
     pub fn rot(&mut self, index: usize, ending: &str, bits: u64) -> u64 {
         let node = self.actors[index].node;
         let files = self.world.files(node);
-        let candidates: Vec<_> =
-            files.iter().filter(|(path, len)| *len > 0 && path.to_string_lossy().ends_with(ending)).collect();
+        // Of the metadata there is no second copy: a node that finds it damaged does right to refuse to start.
+        let is_candidate = |path: &Path| {
+            let text = path.to_string_lossy();
+            text.ends_with(ending) && !text.contains("__cluster_metadata")
+        };
+        let candidates: Vec<_> = files.iter().filter(|(path, len)| *len > 0 && is_candidate(path)).collect();
         let Some((path, len)) = self.rng.pick(&candidates).copied() else { return 0 };
         let mut flipped = 0;
         for _ in 0..bits {
             let (position, bit) = (self.rng.below(*len), self.rng.below(8) as u8);
+            // Told first: who sees the damage must be able to know of it.
+            self.notices.push(Notice::Rotted(node, path.clone(), position));
             flipped += u64::from(self.world.flip_bit(node, path, position, bit));
         }
         flipped

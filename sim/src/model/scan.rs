@@ -1,10 +1,11 @@
 //! What a partition's segment files hold, read from the simulated disk itself.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use jangbu_core::ids::TopicPartition;
-use jangbu_core::record::batch::{Batch, BatchHeader};
 
-use super::Written;
+use super::{Fold, Written, batch, snapshot};
 use crate::world::{NodeId, World};
 
 /// The batches of a partition's files, and the first thing that is wrong with them.
@@ -22,6 +23,8 @@ pub struct Scan {
     pub orphans: Vec<String>,
     /// The lines of `leader-epoch-checkpoint`: epoch and start offset; `None` without such a file.
     pub epoch_file: Option<Result<Vec<(i32, i64)>, String>>,
+    /// The snapshots of producers by their offsets; `None` for one that is torn or damaged.
+    pub snapshots: BTreeMap<i64, Option<Fold>>,
 }
 
 /// One segment's files.
@@ -55,12 +58,17 @@ impl Scan {
     }
 }
 
-/// Reads a partition's files as processes see them.
-pub fn scan(world: &World, node: NodeId, partition: TopicPartition) -> Scan {
-    let directory = match partition {
+/// The name of a partition's directory.
+pub(super) fn directory_of(partition: TopicPartition) -> String {
+    match partition {
         TopicPartition::METADATA => "__cluster_metadata-0".to_owned(),
         _ => partition.to_string(),
-    };
+    }
+}
+
+/// Reads a partition's files as processes see them.
+pub fn scan(world: &World, node: NodeId, partition: TopicPartition) -> Scan {
+    let directory = directory_of(partition);
     let mut scan = Scan::default();
     let mut indexes = Vec::new();
     for (path, _) in world.files(node) {
@@ -73,7 +81,8 @@ pub fn scan(world: &World, node: NodeId, partition: TopicPartition) -> Scan {
         } else if let Some((base, kind)) = segment_file(name) {
             match kind {
                 // Files come in the order of their names, which is the order of their offsets.
-                "log" => segment(&mut scan, base, bytes.into()),
+                "log" => segment(&mut scan, base, &bytes),
+                "snapshot" => drop(scan.snapshots.insert(base, snapshot::read(&bytes))),
                 _ => indexes.push((base, kind == "index", bytes)),
             }
         }
@@ -88,25 +97,20 @@ pub fn scan(world: &World, node: NodeId, partition: TopicPartition) -> Scan {
     scan
 }
 
-/// Base offset and kind of a file that belongs to a segment.
-fn segment_file(name: &str) -> Option<(i64, &str)> {
+/// Offset and kind of a file that belongs to a segment.
+pub(super) fn segment_file(name: &str) -> Option<(i64, &str)> {
     let (base, kind) = name.split_once('.')?;
-    ["log", "index", "timeindex"].contains(&kind).then_some((base.parse().ok()?, kind))
+    ["log", "index", "timeindex", "snapshot"].contains(&kind).then_some((base.parse().ok()?, kind))
 }
 
-fn segment(scan: &mut Scan, base: i64, mut bytes: Bytes) {
+fn segment(scan: &mut Scan, base: i64, bytes: &[u8]) {
     scan.first_file.get_or_insert(base);
     scan.segments.push(SegmentScan { base, ..SegmentScan::default() });
-    let size = bytes.len();
-    while !bytes.is_empty() && scan.damage.is_none() {
-        let position = size - bytes.len();
-        let place = || format!("in segment {base:020}.log at byte {position} of {size}");
-        match Batch::split_from(&mut bytes) {
-            Ok(batch) => {
-                let Some(written) = Written::from_header(batch.header()) else {
-                    scan.damage = Some(format!("a batch with impossible offsets {}", place()));
-                    return;
-                };
+    let mut position = 0;
+    while position < bytes.len() && scan.damage.is_none() {
+        let place = || format!("in segment {base:020}.log at byte {position} of {}", bytes.len());
+        match batch::batch(&bytes[position..]) {
+            Ok(written) => {
                 if scan.batches.last().is_some_and(|last| last.end > written.base) || written.base < base {
                     scan.damage =
                         Some(format!("a batch at offset {} behind its place {}", written.base, place()));
@@ -114,13 +118,10 @@ fn segment(scan: &mut Scan, base: i64, mut bytes: Bytes) {
                 }
                 scan.batches.push(written);
                 if let Some(segment) = scan.segments.last_mut() {
-                    let max_timestamp = batch.header().max_timestamp.0;
-                    segment.batches.push(Placed {
-                        position: position as u64,
-                        last: written.end - 1,
-                        max_timestamp,
-                    });
+                    let (last, max_timestamp) = (written.end - 1, written.max_timestamp);
+                    segment.batches.push(Placed { position: position as u64, last, max_timestamp });
                 }
+                position += written.size as usize;
             }
             Err(error) => scan.damage = Some(format!("no batch {}: {error}", place())),
         }
@@ -144,11 +145,11 @@ fn epoch_lines(bytes: &[u8]) -> Result<Vec<(i32, i64)>, String> {
 }
 
 /// Every batch of a run of bytes, for facts that carry several.
-pub(super) fn headers(batches: &Bytes) -> Vec<BatchHeader> {
+pub(crate) fn headers(batches: &Bytes) -> Vec<Written> {
     let mut headers = Vec::new();
     let mut at = 0;
-    while let Some(Ok(header)) = batches.get(at..).filter(|rest| !rest.is_empty()).map(BatchHeader::parse) {
-        at += header.size_bytes();
+    while let Some(Ok(header)) = batches.get(at..).filter(|rest| !rest.is_empty()).map(batch::header) {
+        at += header.size as usize;
         headers.push(header);
     }
     headers

@@ -1,9 +1,11 @@
 //! The events that checks are fed.
 
+use std::path::Path;
+
 use jangbu_core::fact::Fact;
 use jangbu_core::ids::TopicId;
 
-use super::Scan;
+use super::{Durable, Scan};
 use crate::world::{Exit, NodeId};
 
 /// A partition as clients name it: the index of the topic in the scenario, and the partition's number.
@@ -27,6 +29,34 @@ pub enum Seen<'a> {
         fact: &'a Fact,
         /// The files.
         scan: &'a Scan,
+    },
+    /// A node told that its log is on the disk up to an offset, and this is how far it really is at that moment.
+    Flushed {
+        /// Which node.
+        node: NodeId,
+        /// The fact, of kind `Flushed`.
+        fact: &'a Fact,
+        /// What a loss of power could not take.
+        durable: Durable,
+    },
+    /// In the life of a node that ends now, calls on its disk have failed.
+    DiskFailed {
+        /// Which node.
+        node: NodeId,
+    },
+    /// A node was asked to stop in good order.
+    ToldToStop {
+        /// Which node.
+        node: NodeId,
+    },
+    /// A bit of a file at rest was turned over.
+    Rotted {
+        /// On which node.
+        node: NodeId,
+        /// Of which file.
+        path: &'a Path,
+        /// In which byte.
+        position: u64,
     },
     /// A node went down.
     Ended {
@@ -103,8 +133,6 @@ pub enum ClientEvent {
         count: u64,
         /// The offset of the first record, unless acks=0 left it unknown.
         base_offset: Option<i64>,
-        /// How many losses of power there had been when the batch was sent.
-        era: u64,
     },
     /// The producer knows that a batch was never appended.
     Refused {
@@ -164,6 +192,27 @@ pub enum ClientEvent {
         from: i64,
         /// Where it goes on.
         to: i64,
+    },
+    /// A client was handed bytes that are no whole batches.
+    Corrupt {
+        /// From where.
+        slot: Slot,
+        /// Where it wanted to read.
+        offset: i64,
+        /// What is wrong with them.
+        what: String,
+    },
+    /// A client is about to ask that records be deleted from the start of a partition.
+    RecordsDeletionAsked {
+        /// Which partition.
+        slot: Slot,
+    },
+    /// A client was told that they are.
+    RecordsDeleted {
+        /// Which partition.
+        slot: Slot,
+        /// The first offset that remains.
+        log_start: i64,
     },
     /// After the faults, a reader has read a partition from its start to its end.
     ReadWhole {

@@ -1,5 +1,6 @@
 //! What the parts of a run tell each other: the checks, the phase, and how far each client is.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use jangbu_core::ids::TopicId;
@@ -32,6 +33,8 @@ struct State {
     phase: Phase,
     acked_batches: u64,
     struck: Vec<(Struck, FaultId)>,
+    /// Partitions of which a client was handed damaged bytes.
+    corrupt: BTreeSet<Slot>,
     topic_ids: Vec<Option<TopicId>>,
     /// By producer, and behind them those who create and delete topics: whether it has settled.
     settled: Vec<bool>,
@@ -53,6 +56,7 @@ impl Board {
                 phase: Phase::Load,
                 acked_batches: 0,
                 struck: Vec::new(),
+                corrupt: BTreeSet::new(),
                 topic_ids: vec![None; case.topics.len()],
                 settled: vec![false; case.producers.len() + case.churners.len()],
                 ends: slots.collect(),
@@ -67,6 +71,7 @@ impl Board {
             let mut state = lock(&self.state);
             match seen {
                 Seen::Client(ClientEvent::Acked { .. }) => state.acked_batches += 1,
+                Seen::Client(ClientEvent::Corrupt { slot, .. }) => drop(state.corrupt.insert(*slot)),
                 Seen::Client(ClientEvent::TopicCreated { topic, topic_id }) => {
                     if let Some(id) = state.topic_ids.get_mut(*topic) {
                         *id = Some(*topic_id);
@@ -112,6 +117,11 @@ impl Board {
     /// The first producer that has not settled.
     pub fn unsettled(&self) -> Option<usize> {
         lock(&self.state).settled.iter().position(|settled| !settled)
+    }
+
+    /// Whether a client was handed damaged bytes of a partition.
+    pub fn is_corrupt(&self, slot: Slot) -> bool {
+        lock(&self.state).corrupt.contains(&slot)
     }
 
     /// A reader has read a partition to the end that all producers left.

@@ -12,8 +12,8 @@ use jangbu_core::time::Instant;
 
 use super::{Board, Phase};
 use crate::case::Case;
-use crate::fault::Stage;
-use crate::model::{Seen, scan};
+use crate::fault::{Notice, Stage};
+use crate::model::{DurableReader, Seen, scan};
 use crate::plan::{Entry, Plan};
 use crate::workload;
 use crate::world::{Exit, NodeId, Plant, World};
@@ -64,18 +64,38 @@ pub(super) async fn direct(
 /// Shows facts and ends of nodes to the checks.
 fn watch(world: &Arc<World>, board: &Arc<Board>, brokers: Vec<NodeId>) {
     let (facts_world, facts_board) = (world.clone(), board.clone());
+    let mut durable = DurableReader::default();
     world.on_fact(Box::new(move |node, _, fact| {
-        if let Fact::Recovered { partition, .. } = fact {
-            let scan = scan(&facts_world, node, *partition);
-            facts_board.see(&facts_world, Some(node), &Seen::Recovered { node, fact, scan: &scan });
-        } else {
-            facts_board.see(&facts_world, Some(node), &Seen::Fact { node, fact });
+        let see = |seen: &Seen<'_>| facts_board.see(&facts_world, Some(node), seen);
+        match fact {
+            Fact::Recovered { partition, log_start, .. } => {
+                durable.forget(node, *partition);
+                durable.start(node, *partition, log_start.0);
+                see(&Seen::Recovered { node, fact, scan: &scan(&facts_world, node, *partition) });
+            }
+            Fact::Flushed { partition, .. } => {
+                let durable = durable.read(&facts_world, node, *partition);
+                see(&Seen::Flushed { node, fact, durable });
+            }
+            _ => {
+                match fact {
+                    Fact::Truncated { partition, .. } => durable.forget(node, *partition),
+                    Fact::LogStartMoved { partition, log_start, .. } => {
+                        durable.start(node, *partition, log_start.0);
+                    }
+                    _ => {}
+                }
+                see(&Seen::Fact { node, fact });
+            }
         }
     }));
     let (exits_world, exits_board) = (world.clone(), board.clone());
     world.on_exit(Box::new(move |node, _, exit| {
         if exits_world.take_evicted(node) && brokers.contains(&node) {
             exits_board.see(&exits_world, Some(node), &Seen::PagesLost { node });
+        }
+        if brokers.contains(&node) && exits_world.failed_disk_calls(node) > 0 {
+            exits_board.see(&exits_world, Some(node), &Seen::DiskFailed { node });
         }
         // A client that has done its work simply ends.
         if *exit != Exit::WorldEnded && (brokers.contains(&node) || matches!(exit, Exit::Panicked(_))) {
@@ -98,6 +118,7 @@ impl Director<'_> {
         let mut entries = plan.entries.iter().filter(|entry| !entry.in_set_up).peekable();
         loop {
             stage.catch_up();
+            self.tell_of(stage);
             let now = self.world.now();
             while let Some(entry) = entries.next_if(|entry| begin + entry.at <= now) {
                 self.strike(stage, entry);
@@ -117,6 +138,20 @@ impl Director<'_> {
             struck.node.filter(|_| !struck.skipped).and_then(|id| self.brokers.get(id as usize - 1)).copied();
         if let Some(node) = node {
             self.board.see(self.world, Some(node), &Seen::Struck { node, fault: entry.kind.name });
+        }
+        self.tell_of(stage);
+    }
+
+    /// Shows the checks what the stage did to nodes that excuses something.
+    fn tell_of(&self, stage: &mut Stage) {
+        for notice in stage.take_notices() {
+            let (node, seen) = match &notice {
+                Notice::ToldToStop(node) => (*node, Seen::ToldToStop { node: *node }),
+                Notice::Rotted(node, path, position) => {
+                    (*node, Seen::Rotted { node: *node, path, position: *position })
+                }
+            };
+            self.board.see(self.world, Some(node), &seen);
         }
     }
 

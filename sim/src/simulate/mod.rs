@@ -37,11 +37,11 @@ pub fn run(scenario: &Scenario, job: &Job, recorded: Option<&Plan>, request: &Re
     let switches = job.switches.iter().fold(Switches::default(), |switches, name| {
         find_switch(name).map_or(switches, |switch| switches.with(switch))
     });
-    let flushes = case.topics.iter().map(crate::case::TopicCase::flushes_before_ack).collect();
+    let policies = case.topics.iter().map(|topic| topic.policy(&case.config)).collect();
     let of_producers = case.producers.iter().map(|producer| producer.idempotent);
     // Who creates and deletes topics is a producer too, numbered behind the others, and always idempotent.
     let idempotent = of_producers.chain(case.churners.iter().map(|_| true)).collect();
-    let checks = Checks::new(&case.checks, case.promise, idempotent, Ledger::new(flushes));
+    let checks = Checks::new(&case.checks, case.promise, idempotent, Ledger::new(policies));
     let board = Arc::new(Board::new(checks, &case));
     let shown = board.clone();
     let plant = job.plant.as_deref().and_then(|name| Plant::ALL.iter().find(|(known, _)| *known == name));

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jangbu_core::client::fetcher::{Fetcher, FetcherSettings};
+use jangbu_core::client::fetcher::{FetchError, Fetcher, FetcherSettings};
 use jangbu_core::env::{Clock, Env};
 
 use super::client;
-use super::consume::{bounds, fetch, records};
+use super::consume::{bounds, fetch, records, tell_corrupt};
 use crate::case::Case;
 use crate::model::{ClientEvent, Slot};
 use crate::simulate::{Board, Phase};
@@ -25,6 +25,11 @@ pub(super) async fn run(env: SimEnv, case: Arc<Case>, board: Arc<Board>) -> Resu
             let slot: Slot = (index, partition);
             // Retention may overtake the reading: then it begins anew.
             loop {
+                // What is damaged cannot be read whole; that it may be was for the checks to say.
+                if board.is_corrupt(slot) {
+                    board.read_out(slot, 0);
+                    break;
+                }
                 let Some((start, end)) = bounds(&client, &topic.name, partition).await else {
                     rest(&env).await;
                     continue;
@@ -52,7 +57,14 @@ pub(super) async fn read(
     let mut values = Vec::new();
     let mut position = start;
     while position < end {
-        let fetched = fetch(fetcher, topic, slot.1, (position, 100, 1 << 20)).await.ok()?;
+        let fetched = match fetch(fetcher, topic, slot.1, (position, 100, 1 << 20)).await {
+            Ok(fetched) => fetched,
+            Err(error @ FetchError::Corrupt { .. }) => {
+                tell_corrupt(env, board, slot, position, &error);
+                return None;
+            }
+            Err(_) => return None,
+        };
         let found = records(env, board, slot, position, fetched.batches);
         if found.is_empty() {
             // The log may have lost its end with the power.

@@ -45,7 +45,6 @@ struct Topic {
 struct Flight {
     slot: Slot,
     first: u64,
-    era: u64,
     sending: Sending,
 }
 
@@ -246,7 +245,11 @@ impl Churner {
     async fn delete_records(&mut self, place: usize) {
         let slot = self.draw_slot(place);
         let name = self.places[place].name.clone();
-        let _ = delete_to_end(&self.client, &name, slot.1).await;
+        self.tell(ClientEvent::RecordsDeletionAsked { slot });
+        // Without an answer they may be deleted or not.
+        if let Ok(log_start) = delete_to_end(&self.client, &name, slot.1).await {
+            self.tell(ClientEvent::RecordsDeleted { slot, log_start: log_start.0 });
+        }
     }
 
     /// Sends a few batches at once.
@@ -269,17 +272,17 @@ impl Churner {
         self.tell(ClientEvent::Sent { producer, slot, first, count });
         let batch = value::batch(&self.env, first, count, self.settings.record_bytes);
         let sending = topic.producer.send(name, slot.1, batch);
-        Some(Flight { slot, first, era: self.board.era(), sending })
+        Some(Flight { slot, first, sending })
     }
 
     /// What became of a batch; returns whether it was acknowledged.
     async fn outcome(&self, flight: Flight) -> bool {
-        let Flight { slot, first, era, sending } = flight;
+        let Flight { slot, first, sending } = flight;
         let (producer, count) = (self.producer(), self.settings.records);
         let event = match sending.await {
             Ok(delivered) => {
                 let base_offset = Some(delivered.base_offset.0).filter(|offset| *offset >= 0);
-                ClientEvent::Acked { producer, slot, first, count, base_offset, era }
+                ClientEvent::Acked { producer, slot, first, count, base_offset }
             }
             Err(error) if error.is_definite() => ClientEvent::Refused { producer, slot, first, count },
             Err(_) => ClientEvent::Unknown { producer, slot, first, count },
@@ -375,6 +378,6 @@ async fn offset_at(
 }
 
 /// Deletes all records that are committed.
-async fn delete_to_end(client: &Client<SimEnv>, topic: &str, partition: i32) -> Result<(), AdminError> {
-    client.delete_records(topic, partition, Offset(-1)).await.map(drop)
+async fn delete_to_end(client: &Client<SimEnv>, topic: &str, partition: i32) -> Result<Offset, AdminError> {
+    client.delete_records(topic, partition, Offset(-1)).await
 }

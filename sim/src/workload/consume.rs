@@ -76,6 +76,11 @@ impl Reader {
             match fetch(&fetcher, &self.topic, self.slot.1, (position, max_wait_ms, bytes_max)).await {
                 Ok(fetched) => position = self.take(position, fetched, era),
                 Err(FetchError::OutOfRange { .. }) => position = self.find(position).await,
+                Err(error @ FetchError::Corrupt { .. }) => {
+                    tell_corrupt(&self.env, &self.board, self.slot, position, &error);
+                    // Nobody gets past the damage by asking again.
+                    return;
+                }
                 Err(_) => self.rest().await,
             }
             let text = format!("{} is read to {position}", crate::check::slot_text(self.slot));
@@ -110,6 +115,17 @@ impl Reader {
     async fn rest(&self) {
         self.env.clock().sleep_until(self.env.clock().now() + Duration::from_millis(50)).await;
     }
+}
+
+/// Bytes came that are no whole batches.
+pub(super) fn tell_corrupt(
+    env: &SimEnv,
+    board: &Board,
+    slot: Slot,
+    offset: i64,
+    error: &dyn std::error::Error,
+) {
+    board.tell(env.world(), &ClientEvent::Corrupt { slot, offset, what: error.to_string() });
 }
 
 /// A future of a client's request. The compiler cannot see on its own that these are `Send` for every lifetime.
@@ -153,9 +169,15 @@ pub(super) fn records(
     let wrong = |what: String| {
         env.world().violate("offsets_unique", None, format!("{}: {what}", crate::check::slot_text(slot)));
     };
-    let _ = board;
-    // The last batch may be cut off by the size of the fetch.
-    while let Ok(batch) = Batch::split_from(&mut batches) {
+    // The fetcher has cut off what is no whole batch.
+    while !batches.is_empty() {
+        let batch = match Batch::split_from(&mut batches) {
+            Ok(batch) => batch,
+            Err(error) => {
+                tell_corrupt(env, board, slot, position, &error);
+                break;
+            }
+        };
         let base = batch.header().base_offset.0;
         if batch.header().is_control() {
             continue;

@@ -22,7 +22,6 @@ struct Flight {
     slot: Slot,
     first: u64,
     count: u64,
-    era: u64,
     sending: Pin<Box<Sending>>,
 }
 
@@ -125,7 +124,7 @@ impl Load<'_> {
         self.tell(ClientEvent::Sent { producer: self.number, slot, first, count });
         let batch = value::batch(&self.env, first, count, self.settings.record_bytes);
         let sending = Box::pin(self.producer.send(self.topic, partition, batch));
-        self.flights.push(Flight { slot, first, count, era: self.board.era(), sending });
+        self.flights.push(Flight { slot, first, count, sending });
     }
 
     fn tell(&self, event: ClientEvent) {
@@ -143,14 +142,14 @@ impl Load<'_> {
                 match self.flights[index].sending.as_mut().poll(context) {
                     Poll::Pending => index += 1,
                     Poll::Ready(result) => {
-                        let Flight { slot, first, count, era, .. } = self.flights.remove(index);
+                        let Flight { slot, first, count, .. } = self.flights.remove(index);
                         let producer = self.number;
                         ended = true;
                         self.tell(match result {
                             Ok(delivered) => {
                                 acked = true;
                                 let base_offset = Some(delivered.base_offset.0).filter(|offset| *offset >= 0);
-                                ClientEvent::Acked { producer, slot, first, count, base_offset, era }
+                                ClientEvent::Acked { producer, slot, first, count, base_offset }
                             }
                             Err(error) if error.is_definite() => {
                                 ClientEvent::Refused { producer, slot, first, count }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jangbu_core::client::fetcher::{Fetched, Fetcher, FetcherSettings};
+use jangbu_core::client::fetcher::{FetchError, Fetched, Fetcher, FetcherSettings};
 use jangbu_core::env::{Clock, Env};
 
 use super::client;
-use super::consume::{bounds, fetch, records};
+use super::consume::{bounds, fetch, records, tell_corrupt};
 use crate::case::Case;
 use crate::model::{ClientEvent, Slot};
 use crate::simulate::{Board, Phase};
@@ -39,8 +39,10 @@ pub(super) async fn run(
         let era = board.era();
         let bytes_max = settings.fetch_bytes as i32;
         // An error tells nothing: the broker is down, or the log begins or ends elsewhere by now.
-        if let Ok(fetched) = fetch(&fetcher, &topic.name, slot.1, (asked, 0, bytes_max)).await {
-            tell(&env, &board, (number, slot), asked, fetched, era);
+        match fetch(&fetcher, &topic.name, slot.1, (asked, 0, bytes_max)).await {
+            Ok(fetched) => tell(&env, &board, (number, slot), asked, fetched, era),
+            Err(error @ FetchError::Corrupt { .. }) => tell_corrupt(&env, &board, slot, asked, &error),
+            Err(_) => {}
         }
     }
     Ok(())

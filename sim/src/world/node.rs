@@ -189,6 +189,7 @@ impl World {
         };
         super::control::log_start(self, node, incarnation.number, self.now());
         self.network_node_up(node.id);
+        node.drive.begin_life();
         let env = SimEnv::new(self.clone(), node.clone(), incarnation.clone());
         let (world, boot, machine, life) =
             (self.clone(), node.boot.clone(), node.clone(), incarnation.clone());

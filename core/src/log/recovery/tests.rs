@@ -146,6 +146,30 @@ fn a_missing_segment_takes_everything_behind_it() {
 }
 
 #[test]
+fn a_log_whose_first_name_the_power_took_begins_anew_and_does_not_start_in_its_middle() {
+    // Before the first flush there is no epoch checkpoint; later ones say where the log begins.
+    for was_flushed in [0, 5] {
+        let disk = disk_with(45, was_flushed).restart_process();
+        disk.remove_file(sites::RECOVERY_REMOVE, &file(0, "log")).expect("there");
+        let mut recovered = unclean(&disk, Checkpointed { high_watermark: Offset(40), ..flushed(0) });
+        assert_eq!(recovered.lost, Some(Lost { log_end: Offset(0), expected: Offset(40) }));
+        assert_eq!(recovered.log.log_start(), Offset(0));
+        check(&mut recovered, 0);
+        assert!(disk.bytes(file(10, "log")).is_err());
+    }
+}
+
+#[test]
+fn a_damaged_epoch_checkpoint_does_not_make_a_hole_of_what_retention_took() {
+    let disk = disk_with(45, 45);
+    disk.remove_file(sites::RECOVERY_REMOVE, &file(0, "log")).expect("there");
+    disk.put(path().join("leader-epoch-checkpoint"), b"0\n1\n");
+    let mut recovered = unclean(&disk.restart_process(), flushed(45));
+    assert_eq!((recovered.log.log_start(), recovered.lost), (Offset(10), None));
+    check(&mut recovered, 45);
+}
+
+#[test]
 fn an_empty_directory_is_an_empty_log_and_reported_if_it_should_not_be() {
     let disk = MemoryDisk::new(0);
     disk.create_dir(sites::CREATE_DIRECTORY, &path()).expect("an empty disk");
@@ -185,6 +209,26 @@ fn indexes_are_made_again_whatever_is_on_disk() {
             let mut recovered = recover(&disk, small(), flushed(25), clean).expect("the disk works");
             assert!(recovered.lost.is_none());
             check(&mut recovered, 25);
+        }
+    }
+}
+
+#[test]
+fn a_bit_that_turns_over_in_an_index_while_the_log_is_open_leads_nobody_astray() {
+    for extension in ["index", "timeindex"] {
+        let disk = disk_with(25, 25);
+        let whole = disk.bytes(file(0, extension)).expect("there");
+        let log = recover(&disk, small(), flushed(25), false).expect("the disk works").log;
+        for bit in 0..whole.len() * 8 {
+            let mut rotten = whole.clone();
+            rotten[bit / 8] ^= 1 << (bit % 8);
+            disk.put(file(0, extension), &rotten);
+            for offset in (0..25).map(Offset) {
+                let slice = log.view().read(offset, Offset(25), 250, true).expect("readable");
+                assert_eq!(slice.first_offset, offset, "{extension} bit {bit}");
+                let found = log.view().offset_for_timestamp(Timestamp(offset.0)).expect("works");
+                assert_eq!(found.map(|found| found.offset), Some(offset), "{extension} bit {bit}");
+            }
         }
     }
 }

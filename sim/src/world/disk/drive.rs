@@ -94,6 +94,8 @@ pub(super) struct DriveState {
     pub(super) names: Names,
     pub(super) holders: BTreeMap<PathBuf, Holder>,
     pub(super) calls: u64,
+    /// Calls of the present life that failed with an error of the disk.
+    pub(super) failed_calls: u64,
     pub(super) armed: Armed,
     /// The bytes that the disk holds when nothing is wrong with it; `None` for any number.
     pub(super) capacity_bytes: Option<u64>,
@@ -144,6 +146,11 @@ impl Drive {
             closed: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
         }
+    }
+
+    /// Another process begins, none of whose calls has failed.
+    pub(crate) fn begin_life(&self) {
+        lock(&self.state).failed_calls = 0;
     }
 
     /// The power goes; says in words what was lost.
@@ -224,7 +231,7 @@ impl SimDisk {
         action: impl FnOnce(Part) -> io::Result<T>,
     ) -> io::Result<T> {
         let admitted = self.admit(site, operation, path, words)?;
-        let result = match (admitted.strike, admitted.error) {
+        let result = self.noting_failure(match (admitted.strike, admitted.error) {
             (None, Some(failure)) => {
                 let _ = action(Part::Random);
                 Err(failure.error())
@@ -239,9 +246,21 @@ impl SimDisk {
                 self.die(crash);
                 Err(crashed())
             }
-        };
+        });
         // What a call gives or writes is added where it is known.
         self.world.mix(result.as_ref().err().map_or(0, error_word));
+        result
+    }
+
+    /// Counts a call that fails because the disk does, and not because there is nothing of that name.
+    fn noting_failure<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        let code = result.as_ref().err().and_then(io::Error::raw_os_error);
+        if [input_output_error(), no_space()]
+            .iter()
+            .any(|error| code.is_some() && error.raw_os_error() == code)
+        {
+            lock(&self.node.drive.state).failed_calls += 1;
+        }
         result
     }
 
@@ -314,7 +333,7 @@ impl SimDisk {
             self.die(crash);
             return Err(crashed());
         }
-        let result = self.finish_sync(&synced, admitted.error);
+        let result = self.noting_failure(self.finish_sync(&synced, admitted.error));
         self.meet();
         // A sync ends long after it began, which is an event of its own.
         let word = result.as_ref().err().map_or(0, error_word);

@@ -7,6 +7,7 @@
 mod armed;
 mod content;
 mod drive;
+mod durable;
 mod fault;
 mod file;
 mod names;

@@ -304,6 +304,28 @@ impl Names {
         named.chain(pending).filter_map(Entry::as_file).filter(is_new).cloned().collect()
     }
 
+    /// The files whose names are durable in a directory of this name, whose own name is too, in their order.
+    pub(super) fn durable_files_in(&self, directory: &str) -> Vec<(String, Arc<Inode>)> {
+        let mut open = vec![ROOT];
+        while let Some(id) = open.pop() {
+            for (name, entry) in self.directories.get(&id).into_iter().flat_map(|found| &found.durable) {
+                let Entry::Directory(id) = entry else { continue };
+                if name != directory {
+                    open.push(*id);
+                    continue;
+                }
+                let inside = self.directories.get(id).into_iter().flat_map(|found| &found.durable);
+                return inside
+                    .filter_map(|(name, entry)| match entry {
+                        Entry::File(inode) => Some((name.clone(), inode.clone())),
+                        Entry::Directory(_) => None,
+                    })
+                    .collect();
+            }
+        }
+        Vec::new()
+    }
+
     /// Bytes that all files take: those with a name, and those without one that somebody has open.
     pub(super) fn used_bytes(&self) -> u64 {
         let named = self.directories.values().flat_map(|directory| directory.current.values());
