@@ -9,6 +9,7 @@
 
 mod plan;
 mod repair;
+mod trust;
 mod verify;
 
 use std::path::PathBuf;
@@ -68,7 +69,8 @@ pub struct Lost {
     pub expected: Offset,
 }
 
-/// The recovery of one log: at most 1 MiB of reading, or one change of a name, per step.
+/// The recovery of one log. A step reads at most 1 MiB of batches, or reads or writes the indexes of one segment, or
+/// makes one change.
 pub struct Recovery<D: Disk> {
     context: Context<D>,
     phase: Phase<D>,
@@ -109,7 +111,7 @@ enum Phase<D: Disk> {
     List,
     Trust(Plan),
     Verify(Plan, Assembly, Option<Verification<D::File>>),
-    Repair(Repair),
+    Repair(Repair<D>),
     Done,
 }
 

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use super::plan::Plan;
 use super::{Assembly, Context, Loaded, Lost, Recovered};
 use crate::env::{Disk, File, OpenMode, Site};
+use crate::epochs::Epochs;
 use crate::ids::Offset;
 use crate::log::contents::Contents;
 use crate::log::error::{LogError, OnDisk};
@@ -12,17 +13,27 @@ use crate::log::index::{Entry, OffsetEntry, TimeEntry};
 use crate::log::log::{Active, Durability, Log};
 use crate::log::segment::{Segment, Written};
 use crate::log::{roll, sites};
+use crate::replica::producers::Producers;
 use crate::sync::Arc;
 
 /// Brings the files in line with what was found good: one change per step, so that a crash in between leaves
 /// something that the next recovery understands.
-pub(super) struct Repair {
-    assembly: Assembly,
+pub(super) struct Repair<D: Disk> {
+    /// Segments that wait to be sealed; the last one becomes the active one.
+    loaded: std::vec::IntoIter<Loaded>,
+    segments: Vec<Arc<Segment<D>>>,
+    epochs: Epochs,
+    producers: Producers,
     snapshots: Vec<Offset>,
     changes: Vec<Change>,
     cut_bytes: u64,
     log_start: Offset,
     log_end_found: Offset,
+    /// Never more than was really flushed, whatever is in the page cache (KAFKA-10101); less where an index below
+    /// was made again.
+    flushed: Offset,
+    /// Segments whose batches were read, oldest first.
+    verified: Vec<Offset>,
 }
 
 /// In the reverse of the order in which they are done.
@@ -31,8 +42,8 @@ enum Change {
     Cut(PathBuf, u64),
 }
 
-impl Repair {
-    pub(super) fn new<D: Disk>(context: &Context<D>, plan: Plan, mut assembly: Assembly) -> Self {
+impl<D: Disk> Repair<D> {
+    pub(super) fn new(context: &Context<D>, plan: Plan, mut assembly: Assembly) -> Self {
         let directory = &context.directory.path;
         let mut dropped: Vec<(Offset, u64)> = plan.found[assembly.segments.len()..]
             .iter()
@@ -51,7 +62,6 @@ impl Repair {
             dropped.splice(..0, all);
             orphans.extend(snapshots.drain(..).map(|offset| (Kind::Snapshot, offset)));
             (assembly.epochs, assembly.producers) = Default::default();
-            assembly.snapshot = Offset::ZERO;
         }
         let cut_bytes = dropped.iter().map(|(_, len)| len).sum::<u64>()
             + assembly.segments.iter().map(|segment| segment.surplus).sum::<u64>();
@@ -78,14 +88,29 @@ impl Repair {
             }
         }
         changes.reverse();
-        Self { assembly, snapshots, changes, cut_bytes, log_start: plan.log_start, log_end_found }
+        let Assembly { segments, epochs, producers, .. } = assembly;
+        let verified = segments.iter().filter(|segment| segment.verified);
+        Self {
+            flushed: flushed(context, &segments),
+            verified: verified.map(|segment| segment.contents.base_offset).collect(),
+            loaded: segments.into_iter(),
+            segments: Vec::new(),
+            epochs,
+            producers,
+            snapshots,
+            changes,
+            cut_bytes,
+            log_start: plan.log_start,
+            log_end_found,
+        }
     }
 
-    /// Does the next change. Returns whether there may be another.
-    pub(super) fn next<D: Disk>(&mut self, context: &Context<D>) -> Result<bool, LogError> {
+    /// Does the next change, or seals the next segment. Returns whether there may be another.
+    pub(super) fn next(&mut self, context: &Context<D>) -> Result<bool, LogError> {
         let disk = &context.directory.disk;
         match self.changes.pop() {
-            None => return Ok(false),
+            None if self.loaded.len() <= 1 => return Ok(false),
+            None => self.segments.extend(self.loaded.next().map(|one| seal(context, one)).transpose()?),
             Some(Change::Remove(path)) => remove_if_there(disk, sites::RECOVERY_REMOVE, &path)?,
             Some(Change::Cut(path, len)) => {
                 let opened = disk.open(sites::RECOVERY_OPEN, &path, OpenMode::Write);
@@ -97,61 +122,40 @@ impl Repair {
     }
 
     /// Puts the log together.
-    pub(super) fn open<D: Disk>(mut self, context: &Context<D>) -> Result<Recovered<D>, LogError> {
+    pub(super) fn open(mut self, context: &Context<D>) -> Result<Recovered<D>, LogError> {
         let checkpointed = &context.checkpointed;
         let expected = checkpointed.recovery_point.max(checkpointed.high_watermark).max(self.log_start);
         let lost = (self.log_end_found < expected).then_some(Lost { log_end: self.log_end_found, expected });
-        let verified = self.assembly.segments.iter().any(|segment| segment.verified);
-        let trusted = context.clean && !verified && lost.is_none();
-        let flushed = self.flushed(context);
+        let trusted = context.clean && self.verified.is_empty() && lost.is_none();
         let mut log = self.open_log(context, trusted)?;
         let log_end = log.log_end();
         let begins = log.segments[0].base_offset;
         log.log_start = self.log_start.max(begins).min(log_end);
-        log.epochs = std::mem::take(&mut self.assembly.epochs);
-        let from_end = log.epochs.truncate_from_end(log_end);
-        if log.epochs.truncate_from_start(log.log_start) || from_end {
+        log.epochs = self.epochs;
+        // The end last: an empty log has no epochs, whatever the checkpoint says of what was there before.
+        let from_start = log.epochs.truncate_from_start(log.log_start);
+        if log.epochs.truncate_from_end(log_end) || from_start {
             log.durability.epochs.changed += 1;
         }
-        log.producers = std::mem::take(&mut self.assembly.producers);
-        log.snapshots = std::mem::take(&mut self.snapshots);
+        log.producers = self.producers;
+        log.snapshots = self.snapshots;
         log.durability.flushed = match trusted {
             true => log_end,
-            false => flushed.clamp(begins.min(log_end), log_end),
+            false => self.flushed.clamp(begins.min(log_end), log_end),
         };
-        if log_end < self.assembly.snapshot {
-            // Batches that the snapshot knows were damaged although they had been flushed.
-            log.restore_producers()?;
-        }
         log.publish();
         Ok(Recovered { log, clean: trusted, cut_bytes: self.cut_bytes, lost })
     }
 
-    /// Never more than was really flushed, whatever is in the page cache (KAFKA-10101); less where an index below was
-    /// made again.
-    fn flushed<D: Disk>(&self, context: &Context<D>) -> Offset {
-        let recovery_point = context.checkpointed.recovery_point;
-        let rebuilt = self
-            .assembly
-            .segments
-            .iter()
-            .find(|segment| segment.verified && segment.contents.end_offset < recovery_point);
-        rebuilt.map_or(recovery_point, |segment| segment.contents.base_offset)
-    }
-
-    fn open_log<D: Disk>(&mut self, context: &Context<D>, trusted: bool) -> Result<Log<D>, LogError> {
+    fn open_log(&mut self, context: &Context<D>, trusted: bool) -> Result<Log<D>, LogError> {
         let directory = &context.directory;
-        let mut loaded = std::mem::take(&mut self.assembly.segments);
-        let unsynced = loaded.iter().filter(|one| one.verified).map(|one| one.contents.base_offset).collect();
+        let unsynced = std::mem::take(&mut self.verified);
         let mut durability = Durability { unsynced, directory_synced: trusted, ..Durability::default() };
         if !trusted {
             (durability.names.changed, durability.epochs.changed) = (1, 1);
         }
-        let last = loaded.pop();
-        let mut segments = Vec::with_capacity(loaded.len() + 1);
-        for segment in loaded {
-            segments.push(seal(context, segment)?);
-        }
+        let last = self.loaded.next();
+        let mut segments = std::mem::take(&mut self.segments);
         let (file, mut last) = match last {
             Some(last) => {
                 durability.unsynced.retain(|base| *base != last.contents.base_offset);
@@ -174,6 +178,13 @@ impl Repair {
         let start = self.log_start;
         Ok(Log::assemble(directory.clone(), context.settings, segments, active, start, durability))
     }
+}
+
+fn flushed<D: Disk>(context: &Context<D>, segments: &[Loaded]) -> Offset {
+    let recovery_point = context.checkpointed.recovery_point;
+    let is_rebuilt = |segment: &&Loaded| segment.verified && segment.contents.end_offset < recovery_point;
+    let rebuilt = segments.iter().find(is_rebuilt);
+    rebuilt.map_or(recovery_point, |segment| segment.contents.base_offset)
 }
 
 fn segment_files(directory: &std::path::Path, base: Offset) -> [Change; 3] {
