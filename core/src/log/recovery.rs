@@ -69,8 +69,8 @@ pub struct Lost {
     pub expected: Offset,
 }
 
-/// The recovery of one log. A step reads at most 1 MiB of batches, or reads or writes the indexes of one segment, or
-/// makes one change.
+/// The recovery of one log. A step reads at most 1 MiB of batches, or whole what is derived from them and small, or
+/// makes one change, or seals one segment.
 pub struct Recovery<D: Disk> {
     context: Context<D>,
     phase: Phase<D>,
@@ -95,6 +95,8 @@ struct Loaded {
     verified: bool,
     /// Bytes of the file, where whole batches end before it does.
     surplus: u64,
+    /// Whether those bytes are batches of a cut that was lost: the next segment begins before they end.
+    superseded: bool,
 }
 
 /// The log as it comes together.

@@ -192,17 +192,18 @@ async fn open_log<E: Env>(
     }
     let recovery = Recovery::new(env.disk().clone(), path.clone(), settings.log, checkpointed, clean, now);
     let recovered = env.run("recover-metadata", recovery).await?;
-    log_dir.lower_recovery_point(TopicPartition::METADATA, recovered.log.recovery_point()).await?;
     env.observe(&Fact::Recovered {
         partition: TopicPartition::METADATA,
         clean: recovered.clean,
         log_start: recovered.log.log_start(),
         log_end: recovered.log.log_end(),
     });
-    match recovered.lost {
-        Some(lost) => Err(LoadError::Lost { path, log_end: lost.log_end, expected: lost.expected }),
-        None => Ok(recovered.log),
+    // Before the recovery point is lowered: every start must refuse what the first one refuses.
+    if let Some(lost) = recovered.lost {
+        return Err(LoadError::Lost { path, log_end: lost.log_end, expected: lost.expected });
     }
+    log_dir.lower_recovery_point(TopicPartition::METADATA, recovered.log.recovery_point()).await?;
+    Ok(recovered.log)
 }
 
 fn exists<D: Disk>(disk: &D, path: &Path) -> Result<bool, LoadError> {

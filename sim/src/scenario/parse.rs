@@ -14,6 +14,18 @@ use super::{
 };
 use crate::{check, fault};
 
+/// Limits, far above what any scenario needs and far below what a machine can carry.
+const SEEDS_MAX: u64 = 10_000_000;
+/// Whoever counts seeds upwards must not come round to 0.
+const SEED_MAX: u64 = 1 << 63;
+const BROKERS_MAX: u64 = 100;
+const PARTITIONS_MAX: u64 = 10_000;
+const CLIENTS_MAX: u64 = 1000;
+const RECORDS_MAX: u64 = 10_000;
+const RECORD_BYTES_MAX: u64 = 16 << 20;
+/// Of all faults of one seed together.
+const STRIKES_MAX: u128 = 10_000;
+
 /// Reads a scenario from its file.
 ///
 /// # Errors
@@ -33,12 +45,12 @@ pub fn read(path: &Path, text: String) -> Result<Scenario, ScenarioError> {
     let prose = opening_comment(&source)?;
     let mut top = table::parse(&source)?;
     let seeds = seeds(&source, &mut top)?;
-    let duration = top.choice("duration", "30s")?;
+    let duration: Choice<Duration> = top.choice("duration", "30s")?;
     let expect = expect(&source, &mut top)?;
     let cluster = cluster(&source, &mut top)?;
     let topics = topics(&source, &mut top)?;
     let workloads = workloads(&source, &mut top, &topics)?;
-    let faults = faults(&source, &mut top)?;
+    let faults = faults(&source, &mut top, duration.ends().1)?;
     let (checks, promise) = checks(&mut top)?;
     let scenario = Scenario {
         name: path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
@@ -77,22 +89,26 @@ fn opening_comment(source: &Arc<Source>) -> Result<String, ScenarioError> {
     Ok(prose)
 }
 
-/// Reads `7` or `1..200`, both ends included.
+/// Reads `7` or `1..200`, both ends included; ten million seeds at most.
 pub fn seed_range(text: &str) -> Option<(u64, u64)> {
     match text.split_once("..") {
         Some((first, last)) => {
             let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-            (first <= last).then_some((first, last))
+            (first <= last && last - first < SEEDS_MAX && last < SEED_MAX).then_some((first, last))
         }
-        None => text.parse().ok().map(|seed| (seed, seed)),
+        None => text.parse().ok().filter(|seed| *seed < SEED_MAX).map(|seed| (seed, seed)),
     }
 }
 
 fn seeds(source: &Arc<Source>, top: &mut Table<'_>) -> Result<(u64, u64), ScenarioError> {
     let entry = top.require("seeds")?;
     seed_range(&entry.text(source)?).ok_or_else(|| {
-        ScenarioError::new(source, entry.span(), "seeds are one number or \"first..last\"")
-            .remedy("for example seeds = \"1..200\", which is 200 seeds")
+        ScenarioError::new(
+            source,
+            entry.span(),
+            "seeds are one number or \"first..last\", ten million at most",
+        )
+        .remedy("for example seeds = \"1..200\", which is 200 seeds")
     })
 }
 
@@ -113,7 +129,7 @@ fn cluster(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Cluster, Scenari
         None => return Err(top.error("a scenario needs a [cluster]")),
     };
     let cluster = Cluster {
-        brokers: table.choice("brokers", "1")?,
+        brokers: table.count("brokers", "1", BROKERS_MAX)?,
         network_delay: table.choice("network_delay", "100us..2ms")?,
         sync_delay: table.choice("sync_delay", "200us..5ms")?,
         disk_bytes: table.optional("disk_bytes")?,
@@ -170,8 +186,8 @@ fn topics(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<Topic>, Scena
         }
         topics.push(Topic {
             name,
-            partitions: table.choice("partitions", "1")?,
-            replication: table.choice("replication", "1")?,
+            partitions: table.count("partitions", "1", PARTITIONS_MAX)?,
+            replication: table.count("replication", "1", BROKERS_MAX)?,
             config: config(source, &mut table, check_topic_key)?,
         });
         table.finish()?;
@@ -204,18 +220,18 @@ fn workloads(
         workloads.push(if kind_text == "produce" {
             Workload::Produce(ProduceChoices {
                 topic,
-                clients: table.choice("clients", "1")?,
+                clients: table.count("clients", "1", CLIENTS_MAX)?,
                 acks: table.name("acks", &["all", "1", "0"], "all")?,
                 idempotent: table.choice("idempotent", "true")?,
                 every: table.choice("every", "40ms")?,
-                records: table.choice("records", "1")?,
-                record_bytes: table.choice("record_bytes", "100")?,
+                records: table.count("records", "1", RECORDS_MAX)?,
+                record_bytes: table.count("record_bytes", "100", RECORD_BYTES_MAX)?,
                 in_flight: table.choice("in_flight", "5")?,
             })
         } else {
             Workload::Consume(ConsumeChoices {
                 topic,
-                clients: table.choice("clients", "1")?,
+                clients: table.count("clients", "1", CLIENTS_MAX)?,
                 fetch_bytes: table.choice("fetch_bytes", "64KiB")?,
                 max_wait: table.choice("max_wait", "500ms")?,
             })
@@ -228,9 +244,14 @@ fn workloads(
     Ok(workloads)
 }
 
-fn faults(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<FaultChoice>, ScenarioError> {
+fn faults(
+    source: &Arc<Source>,
+    top: &mut Table<'_>,
+    duration: Duration,
+) -> Result<Vec<FaultChoice>, ScenarioError> {
     let kinds: Vec<&str> = fault::ALL.iter().map(|kind| kind.name).collect();
     let mut faults = Vec::new();
+    let mut strikes = 0;
     for mut table in top.tables("fault")? {
         let entry = table.require("kind")?;
         let name = entry.text(source)?;
@@ -244,6 +265,11 @@ fn faults(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<FaultChoice>,
                 return Err(table.error("a fault has either `at` or `mean_every`, not both"));
             }
         };
+        strikes += strikes_of(&when, duration);
+        if strikes > STRIKES_MAX {
+            let message = format!("with this fault a seed has {strikes} strikes, {STRIKES_MAX} are enough");
+            return Err(table.error(message).remedy("let it strike less often, or make `duration` shorter"));
+        }
         let target = match table.take("target") {
             Some(entry) => {
                 let text = entry.text(source)?;
@@ -255,7 +281,7 @@ fn faults(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<FaultChoice>,
             }
             None => "any".to_owned(),
         };
-        let seeds_percent = table.choice("seeds_percent", "100")?;
+        let seeds_percent = table.count("seeds_percent", "100", 100)?;
         let mut parameters = Vec::new();
         for parameter in kind.parameters {
             parameters.push((parameter.name, fault_parameter(&mut table, parameter)?));
@@ -264,6 +290,14 @@ fn faults(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<FaultChoice>,
         faults.push(FaultChoice { kind, when, target, seeds_percent, parameters });
     }
     Ok(faults)
+}
+
+/// How many times a fault strikes in one seed, at the most and on average.
+fn strikes_of(when: &When, duration: Duration) -> u128 {
+    match when {
+        When::At(_) => 1,
+        When::Every { mean, .. } => duration.as_nanos() / mean.ends().0.as_nanos().max(1000),
+    }
 }
 
 /// A parameter is kept as text, so that a plan is plain data; its kind is checked here.

@@ -31,7 +31,7 @@ pub(super) struct Plan {
     /// Where the log begins, as far as is known without looking at it.
     pub(super) log_start: Offset,
     /// The epoch checkpoint; `None` when it is missing or damaged.
-    epochs: Option<Epochs>,
+    pub(super) epochs: Option<Epochs>,
 }
 
 /// The files of one segment.
@@ -152,7 +152,7 @@ impl Plan {
     /// Loads epochs and producers as of the first segment to verify; when they are missing or damaged, more must be
     /// verified.
     pub(super) fn assemble<D: Disk>(&mut self, context: &Context<D>) -> Result<Assembly, LogError> {
-        let mut epochs = self.epochs.take().unwrap_or_else(|| {
+        let mut epochs = self.epochs.clone().unwrap_or_else(|| {
             self.verify_from = 0;
             Epochs::default()
         });
@@ -211,7 +211,11 @@ impl Plan {
         not_behind: Offset,
     ) -> Result<(Offset, Producers), LogError> {
         let mut usable = None;
-        for &offset in self.snapshots.iter().rev().filter(|offset| **offset <= not_behind) {
+        // One from before the first segment does not know of the batches in between, which are gone: a producer that
+        // it does know would be refused for a gap.
+        let first = self.found.first().map_or(Offset::ZERO, |found| found.base_offset);
+        let in_reach = |offset: &&Offset| (first..=not_behind).contains(*offset);
+        for &offset in self.snapshots.iter().rev().filter(in_reach) {
             let path = Kind::Snapshot.path(&context.directory.path, offset);
             let bytes =
                 read_file(&context.directory.disk, sites::SNAPSHOT_OPEN, sites::SNAPSHOT_READ, &path)?;

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::plan::Plan;
 use super::{Assembly, Context, Loaded, Lost, Recovered};
@@ -52,6 +52,10 @@ impl<D: Disk> Repair<D> {
         let log_end_found = assembly.segments.last().map_or(Offset::ZERO, |last| last.contents.end_offset);
         let mut snapshots = plan.snapshots;
         let mut orphans = plan.orphans;
+        // What a newer segment supersedes goes while that segment is there to say so, and segments below the log's
+        // start while one behind them is: otherwise a crash in between would bring old batches back.
+        let superseded = assembly.segments.iter().filter(|segment| segment.superseded);
+        let superseded: Vec<Change> = superseded.map(|segment| cut(directory, segment)).collect();
         // DeleteRecords had moved the start beyond what is left: nothing of it may be read again, and no offset
         // may be given twice.
         if log_end_found < plan.log_start {
@@ -61,26 +65,28 @@ impl<D: Disk> Repair<D> {
                 .map(|segment| (segment.contents.base_offset, segment.contents.size + segment.surplus));
             dropped.splice(..0, all);
             orphans.extend(snapshots.drain(..).map(|offset| (Kind::Snapshot, offset)));
-            (assembly.epochs, assembly.producers) = Default::default();
+            // The checkpoint is what the next recovery will have of them, if this process dies before it flushes.
+            assembly.epochs = plan.epochs.unwrap_or_default();
+            assembly.producers = Producers::default();
         }
         let cut_bytes = dropped.iter().map(|(_, len)| len).sum::<u64>()
             + assembly.segments.iter().map(|segment| segment.surplus).sum::<u64>();
 
-        let mut changes = Vec::new();
-        // Newest first: a crash in between leaves a shorter log without a gap.
-        for &(base, _) in dropped.iter().rev() {
-            changes.extend(segment_files(directory, base));
-        }
+        let mut changes = superseded;
         for found in &plan.obsolete {
             changes.extend(segment_files(directory, found.base_offset));
             changes.push(Change::Remove(Kind::Snapshot.path(directory, found.base_offset)));
+        }
+        // Newest first: a crash in between leaves a shorter log without a gap.
+        for &(base, _) in dropped.iter().rev() {
+            changes.extend(segment_files(directory, base));
         }
         changes.extend(orphans.iter().map(|(kind, offset)| Change::Remove(kind.path(directory, *offset))));
         snapshots.retain(|offset| plan.obsolete.iter().all(|found| found.base_offset != *offset));
         for segment in assembly.segments.iter().filter(|segment| segment.verified) {
             let base = segment.contents.base_offset;
-            if segment.surplus > 0 {
-                changes.push(Change::Cut(Kind::Log.path(directory, base), segment.contents.size));
+            if segment.surplus > 0 && !segment.superseded {
+                changes.push(cut(directory, segment));
             }
             if context.settings.rebuilds_indexes() {
                 let indexes = [Kind::OffsetIndex, Kind::TimeIndex];
@@ -132,9 +138,8 @@ impl<D: Disk> Repair<D> {
         let begins = log.segments[0].base_offset;
         log.log_start = self.log_start.max(begins).min(log_end);
         log.epochs = self.epochs;
-        // The end last: an empty log has no epochs, whatever the checkpoint says of what was there before.
-        let from_start = log.epochs.truncate_from_start(log.log_start);
-        if log.epochs.truncate_from_end(log_end) || from_start {
+        let from_end = log.epochs.truncate_from_end(log_end);
+        if log.epochs.truncate_from_start(log.log_start) || from_end {
             log.durability.epochs.changed += 1;
         }
         log.producers = self.producers;
@@ -167,7 +172,16 @@ impl<D: Disk> Repair<D> {
                 let start = self.log_start;
                 let contents = Contents::empty(start, context.now);
                 let file = roll::create_segment(directory, start)?;
-                (file, Loaded { contents, written: Written::default(), verified: true, surplus: 0 })
+                (
+                    file,
+                    Loaded {
+                        contents,
+                        written: Written::default(),
+                        verified: true,
+                        surplus: 0,
+                        superseded: false,
+                    },
+                )
             }
         };
         if last.verified && !context.settings.rebuilds_indexes() {
@@ -180,6 +194,10 @@ impl<D: Disk> Repair<D> {
     }
 }
 
+fn cut(directory: &Path, segment: &Loaded) -> Change {
+    Change::Cut(Kind::Log.path(directory, segment.contents.base_offset), segment.contents.size)
+}
+
 fn flushed<D: Disk>(context: &Context<D>, segments: &[Loaded]) -> Offset {
     let recovery_point = context.checkpointed.recovery_point;
     let is_rebuilt = |segment: &&Loaded| segment.verified && segment.contents.end_offset < recovery_point;
@@ -187,7 +205,7 @@ fn flushed<D: Disk>(context: &Context<D>, segments: &[Loaded]) -> Offset {
     rebuilt.map_or(recovery_point, |segment| segment.contents.base_offset)
 }
 
-fn segment_files(directory: &std::path::Path, base: Offset) -> [Change; 3] {
+fn segment_files(directory: &Path, base: Offset) -> [Change; 3] {
     [Kind::Log, Kind::OffsetIndex, Kind::TimeIndex].map(|kind| Change::Remove(kind.path(directory, base)))
 }
 

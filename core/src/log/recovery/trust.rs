@@ -129,7 +129,7 @@ impl Trust {
             }
             contents.size += header.size_bytes() as u64;
             contents.end_offset = next;
-            if scan.read_bytes() > STEP_BYTES - TAIL_BYTES {
+            if scan.read_bytes() > STEP_BYTES - 2 * TAIL_BYTES {
                 return Ok(Fit::Unknown);
             }
         }
@@ -142,7 +142,13 @@ impl Trust {
     }
 
     pub(super) fn into_loaded(self) -> Loaded {
-        Loaded { contents: self.contents, written: self.written, verified: false, surplus: 0 }
+        Loaded {
+            contents: self.contents,
+            written: self.written,
+            verified: false,
+            surplus: 0,
+            superseded: false,
+        }
     }
 }
 

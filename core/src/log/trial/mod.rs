@@ -6,6 +6,7 @@
 
 mod found;
 
+use std::path::Path;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -16,7 +17,7 @@ use super::dir::LogDir;
 use super::recovery::{Recovered, Recovery};
 use super::{AppendError, Log, LogError, ReadError, Settings, View, sites};
 use crate::env::memory::{MemoryDisk, PowerLoss};
-use crate::env::{File, Step, Stepper};
+use crate::env::{Disk, File, Step, Stepper};
 use crate::epochs::Epochs;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition, Uuid};
 use crate::record::batch::Batch;
@@ -28,7 +29,7 @@ const PARTITION: TopicPartition =
     TopicPartition { topic_id: Uuid([0x5a; 16]), partition: crate::ids::PartitionIndex(3) };
 const DIRECTORY: &str = "/trial";
 const NOW: Timestamp = Timestamp(1_000_000);
-/// What one step may read: the megabyte of its contract, and small files besides.
+/// What one step may read of batches: the megabyte of its contract, and a window more. Other files it reads whole.
 const STEP_READ_BYTES_MAX: u64 = (1 << 20) + (64 << 10);
 /// What one step may change: the files of one segment.
 const STEP_CHANGES_MAX: u64 = 8;
@@ -93,18 +94,19 @@ fn open(disk: &MemoryDisk, settings: Settings) -> Option<Opened> {
     assert_eq!(opened.partitions, [PARTITION]);
     let checkpointed = opened.checkpoints.of(PARTITION);
     let path = opened.dir.partition_path(PARTITION);
+    let read_max = STEP_READ_BYTES_MAX + bytes_besides_batches(disk, &path);
     let mut recovery = Recovery::new(disk.clone(), path, settings, checkpointed, opened.clean, NOW);
     let steps_max = 16 + 8 * (disk.file_count() as u64 + disk.size_bytes() / (1 << 20));
     for _ in 0..steps_max {
         let (read, changes) = (disk.read_bytes(), disk.calls());
         let step = recovery.step();
         let (read, changes) = (disk.read_bytes() - read, disk.calls() - changes);
-        assert!(read <= STEP_READ_BYTES_MAX, "one step read {read} bytes");
+        assert!(read <= read_max, "one step read {read} bytes");
         assert!(changes <= STEP_CHANGES_MAX, "one step made {changes} changes");
         if let Step::Done(recovered) = step {
             // Nothing that bytes on a disk say is a reason to refuse a log, but a crash is.
             let recovered = recovered.ok()?;
-            let verified_from = match recovered.clean {
+            let verified_from = match opened.clean {
                 true => recovered.log.log_end(),
                 false => checkpointed.recovery_point.min(recovered.log.log_end()),
             };
@@ -113,6 +115,11 @@ fn open(disk: &MemoryDisk, settings: Settings) -> Option<Opened> {
         }
     }
     panic!("no end after {steps_max} steps");
+}
+
+fn bytes_besides_batches(disk: &MemoryDisk, path: &Path) -> u64 {
+    let entries = disk.list(sites::RECOVERY_LIST, path).expect("the disk works");
+    entries.iter().filter(|entry| !entry.name.ends_with(".log")).map(|entry| entry.len).sum()
 }
 
 /// Recovers the same files, but the process crashes at a change; then again.
@@ -139,14 +146,12 @@ fn judge(opened: &Opened) -> Outcome {
         assert!(lost.log_end < lost.expected && (lost.log_end == log_end || log_start == log_end));
     }
     let epochs = log.epochs();
-    assert!(epochs.latest().is_none_or(|latest| latest.start < log_end));
+    assert!(epochs.latest().is_none_or(|latest| latest.start < log_end || log_end == log_start));
     assert_eq!(epochs, view.epochs());
     assert!(epochs.entries().is_sorted_by(|a, b| a.epoch < b.epoch && a.start < b.start));
     let batches = read_to_end(&view, opened.verified_from);
-    for batch in batches.iter().filter(|batch| batch.header().base_offset >= opened.verified_from) {
-        let header = batch.header();
-        let epoch = epochs.at(header.base_offset.max(log_start));
-        assert!(header.leader_epoch < LeaderEpoch(0) || epoch == Some(header.leader_epoch));
+    if opened.verified_from <= log_start {
+        check_epochs(&batches, epochs, log_start);
     }
     look_up_times(&view, opened.verified_from);
     Outcome {
@@ -159,14 +164,20 @@ fn judge(opened: &Opened) -> Outcome {
     }
 }
 
-/// All batches from the log's start on. What nobody verified may be anything but endless.
+/// All batches from the log's start on.
 fn read_to_end(view: &View<MemoryDisk>, verified_from: Offset) -> Vec<Batch> {
+    let verified_from = verified_from.max(view.log_start());
+    let mut batches = read(view, (view.log_start(), verified_from), false);
+    batches.extend(read(view, (verified_from, view.log_end()), true));
+    batches
+}
+
+/// Batches of a range. What nobody verified may be anything but endless.
+fn read(view: &View<MemoryDisk>, (mut from, end): (Offset, Offset), is_verified: bool) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
-    let mut from = view.log_start();
     let bytes_max = (view.size_bytes() / 16).max(1000) as u32;
-    while from < view.log_end() {
-        let is_verified = from >= verified_from;
-        let slice = match view.read(from, view.log_end(), bytes_max, true) {
+    while from < end {
+        let slice = match view.read(from, end, bytes_max, true) {
             Ok(slice) => slice,
             Err(ReadError::Corrupt { .. }) if !is_verified => return batches,
             Err(error) => panic!("at {from}: {error}"),
@@ -190,6 +201,14 @@ fn read_to_end(view: &View<MemoryDisk>, verified_from: Offset) -> Vec<Batch> {
         from = slice.next_offset;
     }
     batches
+}
+
+fn check_epochs(batches: &[Batch], epochs: &Epochs, log_start: Offset) {
+    let headers = batches.iter().map(|batch| batch.header());
+    for header in headers.filter(|header| header.leader_epoch >= LeaderEpoch(0)) {
+        let epoch = epochs.at(header.base_offset.max(log_start));
+        assert_eq!(epoch, Some(header.leader_epoch), "{epochs:?} is not the epochs of {header:?}");
+    }
 }
 
 fn look_up_times(view: &View<MemoryDisk>, verified_from: Offset) {
