@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 0 values | [`ids`] [`time`] [`error`] [`epochs`] [`fact`] [`museum`] [`sync`] [`wire`] [`record`] | no async, no I/O |
 //! | 1 machines | [`metadata`] [`controller`] [`replica`] [`purgatory`] [`fetch_session`] | pure: `now` and random bits are arguments |
-//! | 2 storage | [`env`] [`log`] | sync; async only where the hardware makes one wait |
+//! | 2 storage | [`mod@env`] [`log`] | sync; async only where the hardware makes one wait |
 //! | 3 shell | [`client`] [`partition`] [`quorum`] [`api`] [`server`] [`node`] [`config`] | async, generic over `E: Env` |
 
 pub mod api;

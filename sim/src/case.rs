@@ -176,9 +176,13 @@ impl Case {
             .iter()
             .map(|topic| TopicCase {
                 name: topic.name.clone(),
-                partitions: drawing.value(&format!("{}.partitions", topic.name), &topic.partitions).max(1),
-                replication: drawing.value(&format!("{}.replication", topic.name), &topic.replication).max(1),
-                config: config_values(drawing, &format!("{}.config", topic.name), &topic.config),
+                partitions: drawing
+                    .value(&format!("topic {}.partitions", topic.name), &topic.partitions)
+                    .max(1),
+                replication: drawing
+                    .value(&format!("topic {}.replication", topic.name), &topic.replication)
+                    .max(1),
+                config: config_values(drawing, &format!("topic {}.config", topic.name), &topic.config),
             })
             .collect();
         let Clients { producers, consumers, seekers, churners } = clients(scenario, drawing);

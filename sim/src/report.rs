@@ -151,7 +151,7 @@ impl Report<'_> {
             let of = Some(index as u64 + 1);
             let struck =
                 || self.outcomes().flat_map(|outcome| &outcome.struck).filter(|struck| struck.of == of);
-            let share = *fault.seeds_percent.ends().0;
+            let share = fault.seeds_percent.ends().0;
             if seeds * share / 100 >= SEEDS_THAT_TELL && !struck().any(|struck| struck.met) {
                 let armed = struck().filter(|struck| !struck.skipped).count();
                 vacuous.push(format!(

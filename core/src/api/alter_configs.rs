@@ -19,6 +19,25 @@ use crate::wire::codec::StrBytes;
 use crate::wire::messages::alter_configs_response::AlterConfigsResourceResponse;
 use crate::wire::messages::{AlterConfigsRequest, AlterConfigsResponse};
 
+/// The answers to either request: generated types of one shape, which share no trait.
+macro_rules! answers {
+    ($Response:ident, $outcomes:expr) => {
+        $outcomes
+            .into_iter()
+            .map(|((resource_type, resource_name), outcome)| {
+                let mut response =
+                    message!($Response { resource_type: resource_type, resource_name: resource_name });
+                if let Err(fault) = outcome {
+                    response.error_code = fault.code.code();
+                    response.error_message = Some(fault.message.into());
+                }
+                response
+            })
+            .collect()
+    };
+}
+pub(super) use answers;
+
 pub(crate) async fn handle<E: Env>(
     services: &Services<E>,
     request: &Request,
@@ -32,18 +51,7 @@ pub(crate) async fn handle<E: Env>(
         ((resource.resource_type, resource.resource_name), Ok(ConfigEdit::Replace(configs.collect())))
     });
     let outcomes = alter(services, edits.collect(), asked.validate_only).await;
-    let responses = outcomes.into_iter().map(|((resource_type, resource_name), outcome)| {
-        let mut response = message!(AlterConfigsResourceResponse {
-            resource_type: resource_type,
-            resource_name: resource_name
-        });
-        if let Err(fault) = outcome {
-            response.error_code = fault.code.code();
-            response.error_message = Some(fault.message.into());
-        }
-        response
-    });
-    let responses = responses.collect();
+    let responses = answers!(AlterConfigsResourceResponse, outcomes);
     respond(request, &message!(AlterConfigsResponse { responses: responses }), buffer)
 }
 

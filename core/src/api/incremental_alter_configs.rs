@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use bytes::BytesMut;
 
-use super::alter_configs::alter;
+use super::alter_configs::{alter, answers};
 use super::judged::Fault;
 use super::{Services, decode, message, respond};
 use crate::controller::{ConfigEdit, ConfigOperation};
@@ -28,18 +28,7 @@ pub(crate) async fn handle<E: Env>(
     let edits =
         edits.map(|resource| ((resource.resource_type, resource.resource_name), edit(resource.configs)));
     let outcomes = alter(services, edits.collect(), asked.validate_only).await;
-    let responses = outcomes.into_iter().map(|((resource_type, resource_name), outcome)| {
-        let mut response = message!(AlterConfigsResourceResponse {
-            resource_type: resource_type,
-            resource_name: resource_name
-        });
-        if let Err(fault) = outcome {
-            response.error_code = fault.code.code();
-            response.error_message = Some(fault.message.into());
-        }
-        response
-    });
-    let responses = responses.collect();
+    let responses = answers!(AlterConfigsResourceResponse, outcomes);
     respond(request, &message!(IncrementalAlterConfigsResponse { responses: responses }), buffer)
 }
 

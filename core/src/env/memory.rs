@@ -81,6 +81,7 @@ struct State {
     incarnation: u64,
     crashed: bool,
     calls: u64,
+    read_bytes: u64,
     crash_at: Option<u64>,
     crash_at_site: Option<Site>,
     /// Where the last crash came.
@@ -269,6 +270,7 @@ impl MemoryDisk {
             incarnation: 0,
             crashed: false,
             calls: 0,
+            read_bytes: 0,
             crash_at: None,
             crash_at_site: None,
             crash_site: None,
@@ -317,6 +319,23 @@ impl MemoryDisk {
     /// How many changes were made or begun.
     pub fn calls(&self) -> u64 {
         self.state().calls
+    }
+
+    /// How many bytes of files were read.
+    pub fn read_bytes(&self) -> u64 {
+        self.state().read_bytes
+    }
+
+    /// Bytes of all files that were ever there.
+    pub fn size_bytes(&self) -> u64 {
+        self.state().inodes.iter().map(|inode| inode.visible.len() as u64).sum()
+    }
+
+    /// How many files there are.
+    pub fn file_count(&self) -> usize {
+        let files =
+            |names: &Names| names.visible.values().filter(|node| matches!(node, Node::File(_))).count();
+        self.state().dirs.values().map(files).sum()
     }
 
     /// The sites that made a call.
@@ -565,16 +584,17 @@ impl MemoryFile {
 
 impl File for MemoryFile {
     fn write_at(&self, site: Site, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {
-        let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
+        let bytes = buffers.iter().map(|buffer| &buffer[..]).collect::<Vec<_>>().concat();
         self.write(site, Change::Write { position: position as usize, bytes })
     }
 
     fn read_at(&self, site: Site, into: &mut [u8], position: u64) -> io::Result<usize> {
-        let state = self.disk.read_access(site)?;
+        let mut state = self.disk.read_access(site)?;
         let visible = &state.inodes[self.inode as usize].visible;
         let there = visible.get(position as usize..).unwrap_or_default();
         let len = there.len().min(into.len());
         into[..len].copy_from_slice(&there[..len]);
+        state.read_bytes += len as u64;
         Ok(len)
     }
 

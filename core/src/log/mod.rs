@@ -26,6 +26,8 @@ mod roll;
 mod scan;
 mod segment;
 pub mod sites;
+#[cfg(any(test, feature = "contract"))]
+pub mod trial;
 mod truncate;
 mod view;
 

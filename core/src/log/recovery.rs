@@ -9,6 +9,7 @@
 
 mod plan;
 mod repair;
+mod trust;
 mod verify;
 
 use std::path::PathBuf;
@@ -88,7 +89,8 @@ pub struct Lost {
     pub expected: Offset,
 }
 
-/// The recovery of one log: at most 1 MiB of reading, or one change of a name, per step.
+/// The recovery of one log. A step reads at most 1 MiB of batches, or whole what is derived from them and small, or
+/// makes one change, or seals one segment.
 pub struct Recovery<D: Disk> {
     context: Context<D>,
     phase: Phase<D>,
@@ -113,6 +115,8 @@ struct Loaded {
     verified: bool,
     /// Bytes of the file, where whole batches end before it does.
     surplus: u64,
+    /// Whether those bytes are batches of a cut that was lost: the next segment begins before they end.
+    superseded: bool,
 }
 
 /// The log as it comes together.
@@ -129,7 +133,7 @@ enum Phase<D: Disk> {
     List,
     Trust(Plan),
     Verify(Plan, Assembly, Option<Verification<D::File>>),
-    Repair(Repair),
+    Repair(Repair<D>),
     Done,
 }
 

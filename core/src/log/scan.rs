@@ -23,13 +23,23 @@ pub(super) struct HeaderScan<'a, F> {
     window: Vec<u8>,
     window_position: u64,
     window_len: usize,
+    read_bytes: usize,
 }
 
 impl<'a, F: File> HeaderScan<'a, F> {
     /// Walks from `position`, where a batch begins, to `end`; reads `window_len` bytes at once.
     pub(super) fn new(file: &'a F, site: Site, position: u64, end: u64, window_len: usize) -> Self {
         debug_assert!(window_len >= HEADER_LEN);
-        Self { file, site, position, end, window: Vec::new(), window_position: position, window_len }
+        Self {
+            file,
+            site,
+            position,
+            end,
+            window: Vec::new(),
+            window_position: position,
+            window_len,
+            read_bytes: 0,
+        }
     }
 
     /// The next header and where its batch begins, or `None` at the end.
@@ -50,6 +60,11 @@ impl<'a, F: File> HeaderScan<'a, F> {
         Ok(Some((position, header)))
     }
 
+    /// How much was read so far.
+    pub(super) fn read_bytes(&self) -> usize {
+        self.read_bytes
+    }
+
     fn header_at(&mut self, position: u64) -> io::Result<&[u8]> {
         let inside = |at: u64, len: usize| {
             at >= self.window_position && at + HEADER_LEN as u64 <= self.window_position + len as u64
@@ -59,6 +74,7 @@ impl<'a, F: File> HeaderScan<'a, F> {
             self.window.resize(len, 0);
             let read = self.file.read_at(self.site, &mut self.window, position)?;
             self.window.truncate(read);
+            self.read_bytes += read;
             self.window_position = position;
         }
         let start = ((position - self.window_position) as usize).min(self.window.len());

@@ -20,6 +20,7 @@ mod golden;
 mod model;
 #[cfg(feature = "museum")]
 mod museum;
+mod trial;
 
 pub(super) const EPOCH: LeaderEpoch = LeaderEpoch(0);
 pub(super) const NOW: Timestamp = Timestamp(1_000_000);

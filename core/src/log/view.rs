@@ -119,7 +119,7 @@ impl<D: Disk> View<D> {
     ///
     /// # Errors
     /// See [`ReadError`].
-    #[cfg(test)]
+    #[cfg(any(test, feature = "contract"))]
     pub(crate) fn offset_for_timestamp(
         &self,
         target: Timestamp,

@@ -205,12 +205,13 @@ async fn open_log<E: Env>(
     let recovery = Recovery::new(env.disk().clone(), path.clone(), settings.log, checkpointed, clean, now);
     let recovered = env.run("recover-metadata", recovery).await?;
     recovered.settle().await?;
-    log_dir.lower_recovery_point(TopicPartition::METADATA, recovered.log.recovery_point()).await?;
     observe_opened(env, &recovered.log, recovered.clean);
-    match recovered.lost {
-        Some(lost) => Err(LoadError::Lost { path, log_end: lost.log_end, expected: lost.expected }),
-        None => Ok(recovered.log),
+    // Before the recovery point is lowered: every start must refuse what the first one refuses.
+    if let Some(lost) = recovered.lost {
+        return Err(LoadError::Lost { path, log_end: lost.log_end, expected: lost.expected });
     }
+    log_dir.lower_recovery_point(TopicPartition::METADATA, recovered.log.recovery_point()).await?;
+    Ok(recovered.log)
 }
 
 fn observe_opened<E: Env>(env: &E, log: &Log<E::Disk>, clean: bool) {

@@ -216,3 +216,28 @@ fn a_change_larger_than_a_segment_is_refused_and_the_controller_goes_on() {
         assert_eq!(quorum.submit(create("u")).await.map(drop), Ok(()));
     });
 }
+
+#[test]
+fn a_metadata_log_that_lost_what_was_flushed_is_refused_at_every_start() {
+    let disk = MemoryDisk::new(1);
+    for start in 0..3 {
+        let disk = disk.restart_process();
+        let env = OneNode::new(disk.clone());
+        env.block_on(async {
+            let (metadata, now) = (TopicPartition::METADATA, Timestamp(1));
+            let opened = LogDir::open(disk, PathBuf::from("/d"), Switches::default()).await;
+            let opened = opened.unwrap_or_else(|error| panic!("{error}"));
+            let log_dir = Arc::new(opened.dir);
+            if start == 0 {
+                let log = log_dir.create_log(metadata, Default::default(), Offset::ZERO, now);
+                drop(log.expect("a new log"));
+                let flushed = [(metadata, Offset(5))].into();
+                log_dir.write_recovery_points(&flushed).await.expect("the disk works");
+                return;
+            }
+            let checkpointed = opened.checkpoints.of(metadata);
+            let loaded = load(env.clone(), log_dir, (checkpointed, false), settings()).await;
+            assert!(matches!(loaded, Err(LoadError::Lost { expected: Offset(5), .. })), "at start {start}");
+        });
+    }
+}

@@ -1,6 +1,6 @@
 //! Connections: frames in, responses out in the order of their requests, within bounds of memory and time.
 //!
-//! [`Server`] listens and starts one task per connection; [`connection`] holds the rules of a connection,
+//! [`Server`] listens and starts one task per connection; `connection` holds the rules of a connection,
 //! [`dispatch`] finds the handler of a request (`api`, one file per key), [`memory`] is the budget of requests and
 //! [`response`] what waits to be sent.
 

@@ -142,8 +142,11 @@ pub(crate) fn acked(slot: (usize, i32), base: i64, end: i64) -> Fact {
     Fact::Acked { partition: partition_of(slot), base_offset: Offset(base), end: Offset(end), acks: -1 }
 }
 
+/// One producer of a snapshot: id, epoch, last sequence, last offset.
+pub(crate) type Remembered = (i64, i16, i32, i64);
+
 /// Snapshots of producers at these offsets.
-pub(crate) fn snapshots(of: &[(i64, &[(i64, i16, i32, i64)])]) -> BTreeMap<i64, Option<super::Fold>> {
+pub(crate) fn snapshots(of: &[(i64, &[Remembered])]) -> BTreeMap<i64, Option<super::Fold>> {
     of.iter()
         .map(|(offset, entries)| (*offset, super::snapshot::read(&super::snapshot::tests::bytes(entries))))
         .collect()

@@ -61,7 +61,8 @@ impl fmt::Display for ScenarioError {
         let margin = line.to_string().len();
         writeln!(f, "{:margin$} |", "")?;
         writeln!(f, "{line} | {text}")?;
-        write!(f, "{:margin$} | {:indent$}{marks}", "", "", indent = column - 1)?;
+        // A line may be longer than what a format's width can say.
+        write!(f, "{:margin$} | {}{marks}", "", " ".repeat(column - 1))?;
         if let Some(remedy) = &self.remedy {
             write!(f, "\n{:margin$} = {remedy}", "")?;
         }
@@ -125,5 +126,13 @@ mod tests {
             error.to_string(),
             "s.toml:3:1: unknown key `sed`\n  |\n3 | sed = 2\n  | ^^^\n  = did you mean `seed`?"
         );
+    }
+
+    #[test]
+    fn an_error_far_out_in_a_long_line_is_shown_too() {
+        let text = format!("{}?", " ".repeat(100_000));
+        let source = Arc::new(Source { path: "s.toml".into(), text });
+        let error = ScenarioError::new(&source, 100_000..100_001, "no value");
+        assert!(error.to_string().starts_with("s.toml:1:100001: no value"));
     }
 }

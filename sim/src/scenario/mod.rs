@@ -6,6 +6,7 @@
 mod error;
 mod parse;
 mod table;
+pub mod trial;
 mod value;
 
 pub use error::{ScenarioError, Source, did_you_mean};

@@ -14,6 +14,18 @@ use super::{
 };
 use crate::{check, fault};
 
+/// Limits, far above what any scenario needs and far below what a machine can carry.
+const SEEDS_MAX: u64 = 10_000_000;
+/// Whoever counts seeds upwards must not come round to 0.
+const SEED_MAX: u64 = 1 << 63;
+const BROKERS_MAX: u64 = 100;
+const PARTITIONS_MAX: u64 = 10_000;
+const CLIENTS_MAX: u64 = 1000;
+const RECORDS_MAX: u64 = 10_000;
+const RECORD_BYTES_MAX: u64 = 16 << 20;
+/// Of all faults of one seed together.
+const STRIKES_MAX: u128 = 10_000;
+
 /// Reads a scenario from its file.
 ///
 /// # Errors
@@ -33,7 +45,7 @@ pub fn read(path: &Path, text: String) -> Result<Scenario, ScenarioError> {
     let prose = opening_comment(&source)?;
     let mut top = table::parse(&source)?;
     let seeds = seeds(&source, &mut top)?;
-    let duration = top.choice("duration", "30s")?;
+    let duration: Choice<Duration> = top.choice("duration", "30s")?;
     let expect = expect(&source, &mut top)?;
     let cluster = cluster(&source, &mut top)?;
     let topics = topics(&source, &mut top, &cluster)?;
@@ -78,23 +90,26 @@ fn opening_comment(source: &Arc<Source>) -> Result<String, ScenarioError> {
     Ok(prose)
 }
 
-/// Reads `7` or `1..200`, both ends included.
+/// Reads `7` or `1..200`, both ends included; ten million seeds at most.
 pub fn seed_range(text: &str) -> Option<(u64, u64)> {
     match text.split_once("..") {
         Some((first, last)) => {
             let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-            // The number behind the last must be one too.
-            (first <= last && last < u64::MAX).then_some((first, last))
+            (first <= last && last - first < SEEDS_MAX && last < SEED_MAX).then_some((first, last))
         }
-        None => text.parse().ok().map(|seed| (seed, seed)),
+        None => text.parse().ok().filter(|seed| *seed < SEED_MAX).map(|seed| (seed, seed)),
     }
 }
 
 fn seeds(source: &Arc<Source>, top: &mut Table<'_>) -> Result<(u64, u64), ScenarioError> {
     let entry = top.require("seeds")?;
     seed_range(&entry.text(source)?).ok_or_else(|| {
-        ScenarioError::new(source, entry.span(), "seeds are one number or \"first..last\"")
-            .remedy("for example seeds = \"1..200\", which is 200 seeds")
+        ScenarioError::new(
+            source,
+            entry.span(),
+            "seeds are one number or \"first..last\", ten million at most",
+        )
+        .remedy("for example seeds = \"1..200\", which is 200 seeds")
     })
 }
 
@@ -115,7 +130,7 @@ fn cluster(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Cluster, Scenari
         None => return Err(top.error("a scenario needs a [cluster]")),
     };
     let cluster = Cluster {
-        brokers: table.choice("brokers", "1")?,
+        brokers: table.count("brokers", "1", BROKERS_MAX)?,
         network_delay: table.choice("network_delay", "100us..2ms")?,
         sync_delay: table.choice("sync_delay", "200us..5ms")?,
         disk_bytes: table.optional("disk_bytes")?,
@@ -171,7 +186,7 @@ fn topics(source: &Arc<Source>, top: &mut Table<'_>, cluster: &Cluster) -> Resul
             ));
         }
         let span = table.span_of("replication");
-        let replication: Choice<u64> = table.choice("replication", "1")?;
+        let replication: Choice<u64> = table.count("replication", "1", BROKERS_MAX)?;
         let (most, brokers) = (replication.ends().1, cluster.brokers.ends().0);
         if most > brokers {
             let message = format!("there may be {brokers} brokers alone for {most} replicas");
@@ -179,7 +194,7 @@ fn topics(source: &Arc<Source>, top: &mut Table<'_>, cluster: &Cluster) -> Resul
         }
         topics.push(Topic {
             name,
-            partitions: table.choice("partitions", "1")?,
+            partitions: table.count("partitions", "1", PARTITIONS_MAX)?,
             replication,
             config: config(source, &mut table, check_topic_key)?,
         });
@@ -219,33 +234,33 @@ fn workloads(
         workloads.push(match kind_text.as_str() {
             "produce" => Workload::Produce(ProduceChoices {
                 topic,
-                clients: table.choice("clients", "1")?,
+                clients: table.count("clients", "1", CLIENTS_MAX)?,
                 acks: table.name("acks", &["all", "1", "0"], "all")?,
                 idempotent: table.choice("idempotent", "true")?,
                 every: table.choice("every", "40ms")?,
-                records: table.choice("records", "1")?,
-                record_bytes: table.choice("record_bytes", "100")?,
+                records: table.count("records", "1", RECORDS_MAX)?,
+                record_bytes: table.count("record_bytes", "100", RECORD_BYTES_MAX)?,
                 in_flight: table.choice("in_flight", "5")?,
             }),
             "seek" => Workload::Seek(SeekChoices {
                 topic,
-                clients: table.choice("clients", "1")?,
+                clients: table.count("clients", "1", CLIENTS_MAX)?,
                 every: table.choice("every", "200ms")?,
                 fetch_bytes: table.choice("fetch_bytes", "100..16KiB")?,
             }),
             "consume" => Workload::Consume(ConsumeChoices {
                 topic,
-                clients: table.choice("clients", "1")?,
+                clients: table.count("clients", "1", CLIENTS_MAX)?,
                 fetch_bytes: table.choice("fetch_bytes", "64KiB")?,
                 max_wait: table.choice("max_wait", "500ms")?,
             }),
             _ => Workload::Churn(ChurnChoices {
                 topic,
-                clients: table.choice("clients", "1")?,
-                topics: table.choice("topics", "2")?,
+                clients: table.count("clients", "1", CLIENTS_MAX)?,
+                topics: table.count("topics", "2", PARTITIONS_MAX)?,
                 every: table.choice("every", "100ms")?,
-                records: table.choice("records", "1")?,
-                record_bytes: table.choice("record_bytes", "100")?,
+                records: table.count("records", "1", RECORDS_MAX)?,
+                record_bytes: table.count("record_bytes", "100", RECORD_BYTES_MAX)?,
             }),
         });
         table.finish()?;
@@ -263,6 +278,7 @@ fn faults(
 ) -> Result<Vec<FaultChoice>, ScenarioError> {
     let kinds: Vec<&str> = fault::ALL.iter().map(|kind| kind.name).collect();
     let mut faults = Vec::new();
+    let mut strikes = 0;
     for mut table in top.tables("fault")? {
         let entry = table.require("kind")?;
         let name = entry.text(source)?;
@@ -281,6 +297,11 @@ fn faults(
                 return Err(table.error("a fault has one of `at`, `mean_every` and `during` alone"));
             }
         };
+        strikes += strikes_of(&when, duration.ends().1);
+        if strikes > STRIKES_MAX {
+            let message = format!("with this fault a seed has {strikes} strikes, {STRIKES_MAX} are enough");
+            return Err(table.error(message).remedy("let it strike less often, or make `duration` shorter"));
+        }
         let target = match table.take("target") {
             Some(entry) => {
                 let text = entry.text(source)?;
@@ -288,7 +309,7 @@ fn faults(
                     ScenarioError::new(source, entry.span(), message)
                         .remedy("a target is \"any\" or \"node <id>\"")
                 })?;
-                let brokers = *cluster.brokers.ends().1;
+                let brokers = cluster.brokers.ends().1;
                 if matches!(target, fault::Target::Node(id) if id > brokers) {
                     let message = format!("there is no `{text}` among {brokers} brokers");
                     return Err(ScenarioError::new(source, entry.span(), message)
@@ -298,7 +319,7 @@ fn faults(
             }
             None => "any".to_owned(),
         };
-        let seeds_percent = table.choice("seeds_percent", "100")?;
+        let seeds_percent = table.count("seeds_percent", "100", 100)?;
         let mut parameters = Vec::new();
         for parameter in kind.parameters {
             parameters.push((parameter.name, fault_parameter(&mut table, parameter)?));
@@ -329,6 +350,14 @@ fn strikes_in_time(
 /// `during = "set-up"` is all there is besides the load itself.
 pub fn during(source: &Arc<Source>, entry: &Entry<'_>) -> Result<(), ScenarioError> {
     check_name(source, entry.span(), &entry.text(source)?, &["set-up"], "part of a run")
+}
+
+/// How many times a fault strikes in one seed, at the most and on average.
+fn strikes_of(when: &When, duration: Duration) -> u128 {
+    match when {
+        When::At(_) | When::SetUp => 1,
+        When::Every { mean, .. } => duration.as_nanos() / mean.ends().0.as_nanos().max(1000),
+    }
 }
 
 /// A parameter is kept as text, so that a plan is plain data; its kind is checked here.

@@ -123,6 +123,23 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A number of things, which must not be absurd: a seed has to carry `most` of them.
+    pub fn count(
+        &mut self,
+        key: &'static str,
+        default: &str,
+        most: u64,
+    ) -> Result<Choice<u64>, ScenarioError> {
+        let span = self.entries.get(key).map_or_else(|| self.span.clone(), Entry::span);
+        let choice: Choice<u64> = self.choice(key, default)?;
+        let (_, largest) = choice.ends();
+        if largest <= most {
+            return Ok(choice);
+        }
+        Err(ScenarioError::new(self.source, span, format!("{largest} is more than a seed can carry"))
+            .remedy(format!("`{key}` is {most} at most")))
+    }
+
     /// A value that may be a range or a set, and may be missing.
     pub fn optional<T: Drawable>(&mut self, key: &'static str) -> Result<Option<Choice<T>>, ScenarioError> {
         let source = self.source;

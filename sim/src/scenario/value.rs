@@ -64,23 +64,26 @@ impl Drawable for u64 {
     }
 }
 
+/// More is a slip of the pen, and sums of times must not overflow.
+const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// Units of time, in nanoseconds. `ms` stands before `s` and `m`, whose suffix it has.
 const TIME_UNITS: [(&str, f64); 6] =
     [("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("h", 3.6e12), ("m", 6e10), ("s", 1e9)];
 
 impl Drawable for Duration {
-    const EXPECTED: &'static str = "a time such as \"250ms\", \"8s\" or \"10m\"";
+    const EXPECTED: &'static str = "a time such as \"250ms\", \"8s\" or \"10m\", and a month at most";
 
     fn from_text(text: &str) -> Option<Self> {
         let (number, scale) =
             TIME_UNITS.iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?.trim(), scale)))?;
-        if let Ok(whole) = number.parse::<u64>() {
-            return whole.checked_mul(*scale as u64).map(Duration::from_nanos);
-        }
-        let nanos = number.parse::<f64>().ok()? * scale;
-        // A century: more is a slip of the pen, and sums of times must not overflow.
-        (nanos.is_finite() && (0.0..3.2e18).contains(&nanos))
-            .then(|| Duration::from_nanos(nanos.round() as u64))
+        let nanos = match number.parse::<u64>() {
+            Ok(whole) => whole.checked_mul(*scale as u64)?,
+            // A float that is too large or negative becomes the nearest number there is.
+            Err(_) => (number.parse::<f64>().ok().filter(|nanos| *nanos >= 0.0)? * scale).round() as u64,
+        };
+        let time = Duration::from_nanos(nanos);
+        (time <= TIME_MAX).then_some(time)
     }
 
     fn to_text(&self) -> String {
@@ -138,17 +141,16 @@ impl Drawable for String {
     }
 }
 
-impl<T: Ord> Choice<T> {
-    /// The least and the greatest value that can be drawn.
-    pub fn ends(&self) -> (&T, &T) {
+impl<T: Copy + Ord> Choice<T> {
+    /// The smallest and the largest value it can have.
+    pub fn ends(&self) -> (T, T) {
         match self {
-            Self::Fixed(value) => (value, value),
-            Self::Range(low, high) => (low, high),
-            Self::OneOf(values) => values
-                .iter()
-                .min()
-                .zip(values.iter().max())
-                .expect("a set without values is refused when it is read"),
+            Self::Fixed(value) => (*value, *value),
+            Self::Range(low, high) => (*low, *high),
+            Self::OneOf(values) => {
+                let first = values.first().expect("a set is not empty");
+                values.iter().fold((*first, *first), |(low, high), value| (low.min(*value), high.max(*value)))
+            }
         }
     }
 }
@@ -216,13 +218,15 @@ mod tests {
 
     #[test]
     fn values_survive_their_text() {
-        for text in ["250ms", "1.5s", "90s", "3us", "7ns", "10m", "0s"] {
+        for text in ["250ms", "1.5s", "90s", "3us", "7ns", "10m", "0s", "720h"] {
             let value = Duration::from_text(text).expect(text);
             assert_eq!(Duration::from_text(&value.to_text()), Some(value), "{text}");
         }
         assert_eq!(Duration::from_text("1.5s"), Some(Duration::from_millis(1500)));
         assert_eq!(u64::from_text("64KiB"), Some(65536));
-        for text in ["", "s", "5", "-1s", "1e300s", "nans", "infs", "99999999999999999999h"] {
+        for text in
+            ["", "s", "5", "-1s", "1e300s", "nans", "infs", "99999999999999999999h", "31h31m", "721h", "1e9s"]
+        {
             assert_eq!(Duration::from_text(text), None, "{text}");
         }
     }

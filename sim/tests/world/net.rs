@@ -8,7 +8,7 @@ use jangbu_core::env::{Env, File, FileSlice, Listener, Net, Stream, StreamReader
 use jangbu_core::time::Instant;
 use sim::world::disk::PowerLoss;
 use sim::world::net::{Hold, LinkSettings};
-use sim::world::{Crash, World};
+use sim::world::{Crash, NodeId, SimEnv, World};
 
 use crate::toy::{APPEND, LOG, add_client, add_echo, ask, exchange, ms, open_log, pause, run};
 
@@ -33,23 +33,37 @@ impl Notes {
     }
 }
 
+/// A server that answers with what it gets, at work.
+fn start_echo(world: &Arc<World>) -> NodeId {
+    let server = add_echo(world, "s", false);
+    world.start(server);
+    server
+}
+
+/// A client that takes notes, and what it noted.
+fn add_noting<F>(
+    world: &Arc<World>,
+    body: impl Fn(SimEnv, Notes) -> F + Send + Sync + 'static,
+) -> (NodeId, Notes)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let notes = Notes::default();
+    let seen = notes.clone();
+    (add_client(world, "c", move |env| body(env, notes.clone())), seen)
+}
+
 #[test]
 fn bytes_go_there_and_back() {
     run(1, |world| async move {
-        let server = add_echo(&world, "s", false);
-        world.start(server);
-        let notes = Notes::default();
-        let seen = notes.clone();
-        add_client(&world, "c", move |env| {
-            let notes = notes.clone();
-            async move {
-                pause(&env, ms(20)).await;
-                let answer = ask(&env, "s:9092", "hello").await.expect("a healthy network");
-                notes.add(env.world(), answer);
-                let error = ask(&env, "s:1", "hello").await.expect_err("nobody listens");
-                assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-                assert!(ask(&env, "nowhere:1", "hello").await.is_err());
-            }
+        start_echo(&world);
+        let (_, seen) = add_noting(&world, |env, notes| async move {
+            pause(&env, ms(20)).await;
+            let answer = ask(&env, "s:9092", "hello").await.expect("a healthy network");
+            notes.add(env.world(), answer);
+            let error = ask(&env, "s:1", "hello").await.expect_err("nobody listens");
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+            assert!(ask(&env, "nowhere:1", "hello").await.is_err());
         });
         world.sleep(ms(100)).await;
         let (answer, at) = seen.only();
@@ -61,23 +75,17 @@ fn bytes_go_there_and_back() {
 #[test]
 fn a_cut_stalls_one_way_and_heals_without_losing_a_byte() {
     run(2, |world| async move {
-        let server = add_echo(&world, "s", false);
-        world.start(server);
-        let notes = Notes::default();
-        let seen = notes.clone();
-        let client = add_client(&world, "c", move |env| {
-            let notes = notes.clone();
-            async move {
-                pause(&env, ms(20)).await;
-                let (mut reader, mut writer) =
-                    env.net().connect("s:9092").await.expect("a healthy network").split();
-                for number in 0..100 {
-                    let text = format!("request {number}");
-                    let answer = exchange(&mut reader, &mut writer, &text).await.expect("cuts lose nothing");
-                    assert_eq!(answer, text);
-                    notes.add(env.world(), answer);
-                    pause(&env, ms(10)).await;
-                }
+        let server = start_echo(&world);
+        let (client, seen) = add_noting(&world, |env, notes| async move {
+            pause(&env, ms(20)).await;
+            let (mut reader, mut writer) =
+                env.net().connect("s:9092").await.expect("a healthy network").split();
+            for number in 0..100 {
+                let text = format!("request {number}");
+                let answer = exchange(&mut reader, &mut writer, &text).await.expect("cuts lose nothing");
+                assert_eq!(answer, text);
+                notes.add(env.world(), answer);
+                pause(&env, ms(10)).await;
             }
         });
         world.sleep(ms(200)).await;
@@ -97,17 +105,11 @@ fn a_cut_stalls_one_way_and_heals_without_losing_a_byte() {
 #[test]
 fn connecting_over_a_cut_hangs_until_it_is_healed() {
     run(3, |world| async move {
-        let server = add_echo(&world, "s", false);
-        world.start(server);
-        let notes = Notes::default();
-        let seen = notes.clone();
-        let client = add_client(&world, "c", move |env| {
-            let notes = notes.clone();
-            async move {
-                pause(&env, ms(20)).await;
-                let answer = ask(&env, "s:9092", "late").await.expect("it is healed in the end");
-                notes.add(env.world(), answer);
-            }
+        let server = start_echo(&world);
+        let (client, seen) = add_noting(&world, |env, notes| async move {
+            pause(&env, ms(20)).await;
+            let answer = ask(&env, "s:9092", "late").await.expect("it is healed in the end");
+            notes.add(env.world(), answer);
         });
         world.cut(client, server);
         world.sleep(ms(10_000)).await;
@@ -122,23 +124,17 @@ fn connecting_over_a_cut_hangs_until_it_is_healed() {
 fn a_dead_process_closes_its_connections_and_a_dead_machine_says_nothing() {
     for (crash, told) in [(Crash::Process, true), (Crash::Power(PowerLoss::EVERYTHING), false)] {
         run(4, move |world| async move {
-            let server = add_echo(&world, "s", false);
-            world.start(server);
-            let notes = Notes::default();
-            let seen = notes.clone();
-            add_client(&world, "c", move |env| {
-                let notes = notes.clone();
-                async move {
-                    pause(&env, ms(20)).await;
-                    let (mut reader, mut writer) =
-                        env.net().connect("s:9092").await.expect("a healthy network").split();
-                    exchange(&mut reader, &mut writer, "hello").await.expect("a healthy network");
-                    let end = reader.read(&mut BytesMut::new()).await;
-                    notes.add(env.world(), format!("{:?}", end.map_err(|error| error.kind())));
-                    drop((reader, writer));
-                    let refused = env.net().connect("s:9092").await.map(|_| ()).map_err(|error| error.kind());
-                    notes.add(env.world(), format!("{refused:?}"));
-                }
+            let server = start_echo(&world);
+            let (_, seen) = add_noting(&world, |env, notes| async move {
+                pause(&env, ms(20)).await;
+                let (mut reader, mut writer) =
+                    env.net().connect("s:9092").await.expect("a healthy network").split();
+                exchange(&mut reader, &mut writer, "hello").await.expect("a healthy network");
+                let end = reader.read(&mut BytesMut::new()).await;
+                notes.add(env.world(), format!("{:?}", end.map_err(|error| error.kind())));
+                drop((reader, writer));
+                let refused = env.net().connect("s:9092").await.map(|_| ()).map_err(|error| error.kind());
+                notes.add(env.world(), format!("{refused:?}"));
             });
             world.sleep(ms(100)).await;
             world.crash(server, crash);
@@ -153,22 +149,16 @@ fn a_dead_process_closes_its_connections_and_a_dead_machine_says_nothing() {
 #[test]
 fn a_machine_that_returns_resets_who_still_waits_for_it() {
     run(5, |world| async move {
-        let server = add_echo(&world, "s", false);
-        world.start(server);
-        let notes = Notes::default();
-        let seen = notes.clone();
-        add_client(&world, "c", move |env| {
-            let notes = notes.clone();
-            async move {
-                pause(&env, ms(20)).await;
-                let (mut reader, mut writer) =
-                    env.net().connect("s:9092").await.expect("a healthy network").split();
-                exchange(&mut reader, &mut writer, "hello").await.expect("a healthy network");
-                pause(&env, ms(200)).await;
-                let lost =
-                    exchange(&mut reader, &mut writer, "is anyone there").await.map_err(|error| error.kind());
-                notes.add(env.world(), format!("{lost:?}"));
-            }
+        let server = start_echo(&world);
+        let (_, seen) = add_noting(&world, |env, notes| async move {
+            pause(&env, ms(20)).await;
+            let (mut reader, mut writer) =
+                env.net().connect("s:9092").await.expect("a healthy network").split();
+            exchange(&mut reader, &mut writer, "hello").await.expect("a healthy network");
+            pause(&env, ms(200)).await;
+            let lost =
+                exchange(&mut reader, &mut writer, "is anyone there").await.map_err(|error| error.kind());
+            notes.add(env.world(), format!("{lost:?}"));
         });
         world.sleep(ms(100)).await;
         world.crash(server, Crash::Power(PowerLoss::EVERYTHING));
@@ -183,8 +173,6 @@ fn a_machine_that_returns_resets_who_still_waits_for_it() {
 #[test]
 fn a_writer_waits_for_a_reader_that_does_not_read() {
     run(6, |world| async move {
-        let notes = Notes::default();
-        let seen = notes.clone();
         add_client(&world, "s", |env| async move {
             let mut listener = env.net().listen("0.0.0.0:1").await.expect("the port is free");
             let (stream, _) = listener.accept().await.expect("a healthy network");
@@ -196,18 +184,14 @@ fn a_writer_waits_for_a_reader_that_does_not_read() {
                 buffer.clear();
             }
         });
-        add_client(&world, "c", move |env| {
-            let notes = notes.clone();
-            async move {
-                let (_reader, mut writer) =
-                    env.net().connect("s:1").await.expect("a healthy network").split();
-                writer.write(Bytes::from(vec![7; 200_000]), false).await.expect("it fits the window");
-                notes.add(env.world(), "first");
-                writer.write(Bytes::from(vec![7; 2_000_000]), false).await.expect("it waits");
-                notes.add(env.world(), "second");
-                writer.shutdown().await.expect("a healthy network");
-                assert!(writer.write(Bytes::from_static(b"x"), false).await.is_err());
-            }
+        let (_, seen) = add_noting(&world, |env, notes| async move {
+            let (_reader, mut writer) = env.net().connect("s:1").await.expect("a healthy network").split();
+            writer.write(Bytes::from(vec![7; 200_000]), false).await.expect("it fits the window");
+            notes.add(env.world(), "first");
+            writer.write(Bytes::from(vec![7; 2_000_000]), false).await.expect("it waits");
+            notes.add(env.world(), "second");
+            writer.shutdown().await.expect("a healthy network");
+            assert!(writer.write(Bytes::from_static(b"x"), false).await.is_err());
         });
         world.sleep(ms(3000)).await;
         let notes = seen.take();
@@ -220,8 +204,6 @@ fn a_writer_waits_for_a_reader_that_does_not_read() {
 #[test]
 fn a_file_is_read_when_its_bytes_are_delivered() {
     run(7, |world| async move {
-        let notes = Notes::default();
-        let seen = notes.clone();
         let server = add_client(&world, "s", |env| async move {
             let file = open_log(&env).await.expect("a healthy disk");
             file.write_at(APPEND, &[IoSlice::new(b"before")], 0).expect("a healthy disk");
@@ -237,18 +219,14 @@ fn a_file_is_read_when_its_bytes_are_delivered() {
             assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
             std::future::pending::<()>().await;
         });
-        add_client(&world, "c", move |env| {
-            let notes = notes.clone();
-            async move {
-                pause(&env, ms(20)).await;
-                let (mut reader, _writer) =
-                    env.net().connect("s:1").await.expect("a healthy network").split();
-                let mut buffer = BytesMut::new();
-                while buffer.len() < 8 {
-                    reader.read(&mut buffer).await.expect("a healthy network");
-                }
-                notes.add(env.world(), String::from_utf8_lossy(&buffer));
+        let (_, seen) = add_noting(&world, |env, notes| async move {
+            pause(&env, ms(20)).await;
+            let (mut reader, _writer) = env.net().connect("s:1").await.expect("a healthy network").split();
+            let mut buffer = BytesMut::new();
+            while buffer.len() < 8 {
+                reader.read(&mut buffer).await.expect("a healthy network");
             }
+            notes.add(env.world(), String::from_utf8_lossy(&buffer));
         });
         world.sleep(ms(100)).await;
         assert_eq!((seen.only().0.as_str(), world.violations()), ("->after!", vec![]));
@@ -306,8 +284,6 @@ fn what_a_machine_without_power_had_sent_arrives_as_it_was_when_it_left() {
 #[test]
 fn half_a_connection_can_be_closed() {
     run(8, |world| async move {
-        let notes = Notes::default();
-        let seen = notes.clone();
         add_client(&world, "s", |env| async move {
             let mut listener = env.net().listen("0.0.0.0:1").await.expect("the port is free");
             let (stream, _) = listener.accept().await.expect("a healthy network");
@@ -316,17 +292,13 @@ fn half_a_connection_can_be_closed() {
             while reader.read(&mut all).await.expect("a healthy network") > 0 {}
             writer.write(all.freeze(), false).await.expect("this way is open");
         });
-        add_client(&world, "c", move |env| {
-            let notes = notes.clone();
-            async move {
-                let (mut reader, mut writer) =
-                    env.net().connect("s:1").await.expect("a healthy network").split();
-                writer.write(Bytes::from_static(b"all of it"), false).await.expect("a healthy network");
-                drop(writer);
-                let mut all = BytesMut::new();
-                while reader.read(&mut all).await.expect("a healthy network") > 0 {}
-                notes.add(env.world(), String::from_utf8_lossy(&all));
-            }
+        let (_, seen) = add_noting(&world, |env, notes| async move {
+            let (mut reader, mut writer) = env.net().connect("s:1").await.expect("a healthy network").split();
+            writer.write(Bytes::from_static(b"all of it"), false).await.expect("a healthy network");
+            drop(writer);
+            let mut all = BytesMut::new();
+            while reader.read(&mut all).await.expect("a healthy network") > 0 {}
+            notes.add(env.world(), String::from_utf8_lossy(&all));
         });
         world.sleep(ms(100)).await;
         assert_eq!(seen.only().0, "all of it");
@@ -336,8 +308,6 @@ fn half_a_connection_can_be_closed() {
 #[test]
 fn who_sends_to_a_closed_end_is_reset_and_so_is_who_left_bytes_unread() {
     run(9, |world| async move {
-        let notes = Notes::default();
-        let seen = notes.clone();
         add_client(&world, "s", |env| async move {
             let mut listener = env.net().listen("0.0.0.0:1").await.expect("the port is free");
             let (stream, _) = listener.accept().await.expect("a healthy network");
@@ -345,16 +315,12 @@ fn who_sends_to_a_closed_end_is_reset_and_so_is_who_left_bytes_unread() {
             drop(stream);
             std::future::pending::<()>().await;
         });
-        add_client(&world, "c", move |env| {
-            let notes = notes.clone();
-            async move {
-                let (mut reader, mut writer) =
-                    env.net().connect("s:1").await.expect("a healthy network").split();
-                writer.write(Bytes::from_static(b"never read"), false).await.expect("a healthy network");
-                let end = reader.read(&mut BytesMut::new()).await.map_err(|error| error.kind());
-                notes.add(env.world(), format!("{end:?}"));
-                assert!(writer.write(Bytes::from_static(b"x"), false).await.is_err());
-            }
+        let (_, seen) = add_noting(&world, |env, notes| async move {
+            let (mut reader, mut writer) = env.net().connect("s:1").await.expect("a healthy network").split();
+            writer.write(Bytes::from_static(b"never read"), false).await.expect("a healthy network");
+            let end = reader.read(&mut BytesMut::new()).await.map_err(|error| error.kind());
+            notes.add(env.world(), format!("{end:?}"));
+            assert!(writer.write(Bytes::from_static(b"x"), false).await.is_err());
         });
         world.sleep(ms(200)).await;
         assert_eq!((seen.only().0.as_str(), world.violations()), ("Err(ConnectionReset)", vec![]));
@@ -365,20 +331,13 @@ fn who_sends_to_a_closed_end_is_reset_and_so_is_who_left_bytes_unread() {
 #[test]
 fn connections_are_reset_on_demand() {
     run(10, |world| async move {
-        let server = add_echo(&world, "s", false);
-        world.start(server);
-        let notes = Notes::default();
-        let seen = notes.clone();
-        let client = add_client(&world, "c", move |env| {
-            let notes = notes.clone();
-            async move {
-                pause(&env, ms(20)).await;
-                let (mut reader, writer) =
-                    env.net().connect("s:9092").await.expect("a healthy network").split();
-                let end = reader.read(&mut BytesMut::new()).await.map_err(|error| error.kind());
-                notes.add(env.world(), format!("{end:?}"));
-                drop((reader, writer));
-            }
+        let server = start_echo(&world);
+        let (client, seen) = add_noting(&world, |env, notes| async move {
+            pause(&env, ms(20)).await;
+            let (mut reader, writer) = env.net().connect("s:9092").await.expect("a healthy network").split();
+            let end = reader.read(&mut BytesMut::new()).await.map_err(|error| error.kind());
+            notes.add(env.world(), format!("{end:?}"));
+            drop((reader, writer));
         });
         world.sleep(ms(100)).await;
         assert_eq!(world.reset_connections(server, client), 1);
@@ -416,23 +375,17 @@ fn an_abandoned_write_breaks_its_stream() {
 #[test]
 fn one_kind_of_message_is_held_up_and_no_other() {
     run(12, |world| async move {
-        let server = add_echo(&world, "s", false);
-        world.start(server);
-        let notes = Notes::default();
-        let seen = notes.clone();
-        let client = add_client(&world, "c", move |env| {
-            let notes = notes.clone();
-            async move {
-                pause(&env, ms(20)).await;
-                let (mut reader, mut writer) =
-                    env.net().connect("s:9092").await.expect("a healthy network").split();
-                // Length 8, key, version 0, correlation id 1: what comes back as it is would not be a response to it.
-                for api_key in [3u8, 22] {
-                    let frame = [0, 0, 0, 8, 0, api_key, 0, 0, 0, 0, 0, 1];
-                    let text = String::from_utf8(frame.to_vec()).expect("small bytes");
-                    exchange(&mut reader, &mut writer, &text).await.expect("a healthy network");
-                    notes.add(env.world(), format!("key {api_key}"));
-                }
+        let server = start_echo(&world);
+        let (client, seen) = add_noting(&world, |env, notes| async move {
+            pause(&env, ms(20)).await;
+            let (mut reader, mut writer) =
+                env.net().connect("s:9092").await.expect("a healthy network").split();
+            // Length 8, key, version 0, correlation id 1: what comes back as it is would not be a response to it.
+            for api_key in [3u8, 22] {
+                let frame = [0, 0, 0, 8, 0, api_key, 0, 0, 0, 0, 0, 1];
+                let text = String::from_utf8(frame.to_vec()).expect("small bytes");
+                exchange(&mut reader, &mut writer, &text).await.expect("a healthy network");
+                notes.add(env.world(), format!("key {api_key}"));
             }
         });
         let hold = Hold { from: client, to: server, api_key: 22, responses: false, delay_ns: 500_000_000 };

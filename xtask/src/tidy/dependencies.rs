@@ -13,7 +13,7 @@ use super::Finding;
 /// When a manifest or `deny.toml` cannot be read.
 pub fn check(root: &Path, findings: &mut Vec<Finding>) -> Result<()> {
     let mut used = BTreeSet::new();
-    for package in ["core", "broker", "sim", "bench", "xtask", "core/fuzz"] {
+    for package in ["core", "broker", "sim", "bench", "xtask", "core/fuzz", "sim/fuzz"] {
         let path = root.join(package).join("Cargo.toml");
         if !path.exists() {
             continue;
@@ -21,7 +21,12 @@ pub fn check(root: &Path, findings: &mut Vec<Finding>) -> Result<()> {
         let manifest = read(&path)?;
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
             if let Some(table) = manifest.get(section).and_then(toml::Value::as_table) {
-                used.extend(table.keys().filter(|name| *name != "jangbu-core" && *name != "jangbu").cloned());
+                used.extend(
+                    table
+                        .keys()
+                        .filter(|name| !["jangbu-core", "jangbu", "sim"].contains(&name.as_str()))
+                        .cloned(),
+                );
             }
         }
     }

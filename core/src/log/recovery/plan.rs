@@ -1,22 +1,18 @@
 use std::collections::BTreeMap;
 
+use super::trust::{Fit, Trust};
 use super::{Assembly, Context, Loaded};
 use crate::env::{Disk, File, OpenMode};
 use crate::epochs::{EpochStart, Epochs};
 use crate::ids::{LeaderEpoch, Offset};
-use crate::log::contents::{Contents, TimestampOffset};
 use crate::log::error::{DiskError, LogError, OnDisk};
 use crate::log::file::read_file;
 use crate::log::file_name::{self, Kind};
-use crate::log::index::{self, Entry, OffsetEntry, TimeEntry};
-use crate::log::scan::{HeaderScan, ScanError};
+use crate::log::index::{Entry, OffsetEntry, TimeEntry};
 use crate::log::segment::Written;
 use crate::log::{checkpoint, sites};
 use crate::record::batch::{BatchHeader, HEADER_LEN};
 use crate::replica::producers::Producers;
-
-/// How much is read at once behind the last index entry of an active segment.
-const TAIL_BYTES: usize = 16 << 10;
 
 /// What is in the directory, and from which segment on it must be verified.
 pub(super) struct Plan {
@@ -25,6 +21,8 @@ pub(super) struct Plan {
     pub(super) verify_from: usize,
     /// Segments that were looked at so far, of those to trust.
     trusted: Vec<Loaded>,
+    /// The one that is being looked at.
+    looked_at: Option<Trust>,
     pub(super) snapshots: Vec<Offset>,
     /// Files that belong to no segment, or to one that is gone.
     pub(super) orphans: Vec<(Kind, Offset)>,
@@ -35,7 +33,7 @@ pub(super) struct Plan {
     /// Where the log begins, as far as is known without looking at it.
     pub(super) log_start: Offset,
     /// The epoch checkpoint; `None` when it is missing or damaged.
-    epochs: Option<Epochs>,
+    pub(super) epochs: Option<Epochs>,
 }
 
 /// The files of one segment.
@@ -58,7 +56,7 @@ impl Found {
     }
 
     /// Whether index files of these lengths could belong to the segment: whole entries, and no more than batches.
-    fn has_plausible_indexes(&self) -> bool {
+    pub(super) fn has_plausible_indexes(&self) -> bool {
         let plausible = |len: Option<u64>, entry_len: usize| {
             len.is_some_and(|len| {
                 len.is_multiple_of(entry_len as u64) && len / entry_len as u64 <= self.len / HEADER_LEN as u64
@@ -82,6 +80,7 @@ impl Plan {
             found: Vec::new(),
             verify_from: 0,
             trusted: Vec::new(),
+            looked_at: None,
             snapshots: Vec::new(),
             orphans: Vec::new(),
             set_aside: entries
@@ -156,13 +155,20 @@ impl Plan {
             return Ok(false);
         }
         let found = self.found[at];
-        let loaded = match self.found.get(at + 1) {
-            Some(next) => trust_sealed(context, &found, next.base_offset)?,
-            None => trust_active(context, &found)?,
+        let next_base = self.found.get(at + 1).map(|next| next.base_offset);
+        let begun = match (self.looked_at.take(), next_base) {
+            (Some(trust), _) => Some(trust),
+            (None, Some(next_base)) => Trust::sealed(context, &found, next_base)?,
+            (None, None) => Trust::active(context, &found)?,
         };
-        match loaded {
-            Some(loaded) => self.trusted.push(loaded),
-            None => self.verify_from = at,
+        let Some(mut trust) = begun else {
+            self.verify_from = at;
+            return Ok(true);
+        };
+        match trust.read_on(context, &found)? {
+            Fit::Unknown => self.looked_at = Some(trust),
+            Fit::Good => self.trusted.push(trust.into_loaded()),
+            Fit::Bad => self.verify_from = at,
         }
         Ok(true)
     }
@@ -170,15 +176,11 @@ impl Plan {
     /// Loads epochs and producers as of the first segment to verify; when they are missing or damaged, more must be
     /// verified.
     pub(super) fn assemble<D: Disk>(&mut self, context: &Context<D>) -> Result<Assembly, LogError> {
-        let mut epochs = self.epochs.take().unwrap_or_else(|| {
+        let mut epochs = self.epochs.clone().unwrap_or_else(|| {
             self.verify_from = 0;
             Epochs::default()
         });
-        let (snapshot, producers) = self.newest_snapshot(context, self.trusted_end())?;
-        if snapshot < self.trusted_end() {
-            let behind = self.found.partition_point(|found| found.base_offset <= snapshot);
-            self.verify_from = self.verify_from.min(behind.saturating_sub(1));
-        }
+        let (snapshot, producers) = self.choose_snapshot(context)?;
         epochs.truncate_from_end(self.trusted_end());
         self.trusted.truncate(self.verify_from);
         let segments = std::mem::take(&mut self.trusted);
@@ -228,13 +230,34 @@ impl Plan {
         }
     }
 
+    /// The snapshot from which the producers are folded. Where batches behind it are to be verified, it lies at or
+    /// before the first of them, so that it cannot speak of one that turns out to be damaged.
+    fn choose_snapshot<D: Disk>(&mut self, context: &Context<D>) -> Result<(Offset, Producers), LogError> {
+        let mut not_behind = self.trusted_end();
+        loop {
+            let (snapshot, producers) = self.newest_snapshot(context, not_behind)?;
+            if snapshot < self.trusted_end() {
+                let behind = self.found.partition_point(|found| found.base_offset <= snapshot);
+                self.verify_from = self.verify_from.min(behind.saturating_sub(1));
+            }
+            if snapshot <= self.trusted_end() {
+                return Ok((snapshot, producers));
+            }
+            not_behind = self.trusted_end();
+        }
+    }
+
     fn newest_snapshot<D: Disk>(
         &mut self,
         context: &Context<D>,
         not_behind: Offset,
     ) -> Result<(Offset, Producers), LogError> {
         let mut usable = None;
-        for &offset in self.snapshots.iter().rev().filter(|offset| **offset <= not_behind) {
+        // One from before the first segment does not know of the batches in between, which are gone: a producer that
+        // it does know would be refused for a gap.
+        let first = self.found.first().map_or(Offset::ZERO, |found| found.base_offset);
+        let in_reach = |offset: &&Offset| (first..=not_behind).contains(*offset);
+        for &offset in self.snapshots.iter().rev().filter(in_reach) {
             let path = Kind::Snapshot.path(&context.directory.path, offset);
             let bytes =
                 read_file(&context.directory.disk, sites::SNAPSHOT_OPEN, sites::SNAPSHOT_READ, &path)?;
@@ -267,117 +290,4 @@ fn first_header<D: Disk>(context: &Context<D>, found: &Found) -> Result<Option<B
     let mut bytes = [0; HEADER_LEN];
     let read = file.read_at(sites::RECOVERY_READ, &mut bytes, 0).on(sites::RECOVERY_READ, &path)?;
     Ok(BatchHeader::parse(&bytes[..read]).ok())
-}
-
-/// A sealed segment whose indexes are plausible and whose last batch ends where the next segment begins, so that
-/// neither a cut nor the bytes behind one were lost; `None` when it must be verified.
-fn trust_sealed<D: Disk>(
-    context: &Context<D>,
-    found: &Found,
-    next_base: Offset,
-) -> Result<Option<Loaded>, DiskError> {
-    if found.len == 0 || !found.has_plausible_indexes() {
-        return Ok(None);
-    }
-    let written = found.written();
-    let span = next_base.0 - found.base_offset.0;
-    let last_offset = last_entry::<D, OffsetEntry>(context, Kind::OffsetIndex, found, written.offsets)?;
-    let last_time = last_entry::<D, TimeEntry>(context, Kind::TimeIndex, found, written.times)?;
-    if last_offset.is_some_and(|entry| i64::from(entry.relative_offset) >= span)
-        || last_time.is_some_and(|entry| i64::from(entry.relative_offset) >= span)
-    {
-        return Ok(None);
-    }
-    let mut contents = Contents::empty(found.base_offset, context.now);
-    contents.offsets.extend(last_offset);
-    contents.times.extend(last_time);
-    let fits = read_tail(context, found, &mut contents)? && contents.end_offset == next_base;
-    Ok(fits.then_some(Loaded { contents, written, verified: false, surplus: 0 }))
-}
-
-fn last_entry<D: Disk, T: Entry>(
-    context: &Context<D>,
-    kind: Kind,
-    found: &Found,
-    entries: usize,
-) -> Result<Option<T>, DiskError> {
-    let Some(last) = entries.checked_sub(1) else { return Ok(None) };
-    let path = kind.path(&context.directory.path, found.base_offset);
-    let opened = context.directory.disk.open(sites::INDEX_OPEN_READ, &path, OpenMode::Read);
-    let file = opened.on(sites::INDEX_OPEN_READ, &path)?;
-    let mut bytes = [0; 16];
-    let read = file.read_at(sites::INDEX_READ, &mut bytes[..T::LEN], (last * T::LEN) as u64);
-    let whole = read.on(sites::INDEX_READ, &path)? == T::LEN;
-    Ok(whole.then(|| T::take(&bytes[..T::LEN])))
-}
-
-/// The active segment after a clean shutdown: its indexes, and the batches behind their last entry.
-fn trust_active<D: Disk>(context: &Context<D>, found: &Found) -> Result<Option<Loaded>, DiskError> {
-    if !found.has_plausible_indexes() {
-        return Ok(None);
-    }
-    let offsets = read_index::<D, OffsetEntry>(context, Kind::OffsetIndex, found)?;
-    let times = read_index::<D, TimeEntry>(context, Kind::TimeIndex, found)?;
-    let (Some(offsets), Some(times)) = (offsets, times) else { return Ok(None) };
-    let written = Written { offsets: offsets.len(), times: times.len() };
-    let mut contents = Contents { offsets, times, ..Contents::empty(found.base_offset, context.now) };
-    let fits = read_tail(context, found, &mut contents)?;
-    Ok(fits.then_some(Loaded { contents, written, verified: false, surplus: 0 }))
-}
-
-fn read_index<D: Disk, T: Entry>(
-    context: &Context<D>,
-    kind: Kind,
-    found: &Found,
-) -> Result<Option<Vec<T>>, DiskError> {
-    let path = kind.path(&context.directory.path, found.base_offset);
-    let bytes = read_file(&context.directory.disk, sites::INDEX_OPEN_READ, sites::INDEX_READ, &path)?;
-    Ok(bytes.and_then(|bytes| index::decode(&bytes)))
-}
-
-/// Fills in what the indexes do not say, from the batches behind their last entries. Returns whether the two fit
-/// together.
-fn read_tail<D: Disk>(
-    context: &Context<D>,
-    found: &Found,
-    contents: &mut Contents,
-) -> Result<bool, DiskError> {
-    let path = Kind::Log.path(&context.directory.path, found.base_offset);
-    let opened = context.directory.disk.open(sites::RECOVERY_OPEN, &path, OpenMode::Read);
-    let file = opened.on(sites::RECOVERY_OPEN, &path)?;
-    match fold_tail(&file, contents, found.len) {
-        Ok(fits) => Ok(fits),
-        Err(ScanError::Batch(..)) => Ok(false),
-        Err(ScanError::Io(error)) => Err(DiskError::new(sites::RECOVERY_READ, &path, error)),
-    }
-}
-
-fn fold_tail<F: File>(file: &F, contents: &mut Contents, len: u64) -> Result<bool, ScanError> {
-    let base = contents.base_offset;
-    let mut first = HeaderScan::new(file, sites::RECOVERY_READ, 0, len, HEADER_LEN);
-    contents.first_timestamp = first.next()?.map(|(_, header)| header.max_timestamp);
-    if let Some(entry) = contents.times.last() {
-        let offset = Offset(base.0.saturating_add(entry.relative_offset.into()));
-        contents.largest = TimestampOffset { timestamp: entry.timestamp, offset };
-    }
-    let from = contents.offsets.last().map_or(0, |entry| u64::from(entry.position));
-    if from > len || (from == len && len > 0) || len > i32::MAX as u64 {
-        return Ok(false);
-    }
-    let mut scan = HeaderScan::new(file, sites::RECOVERY_READ, from, len, TAIL_BYTES);
-    while let Some((_, header)) = scan.next()? {
-        let (Some(last), Some(next)) = (header.last_offset(), header.next_offset()) else { return Ok(false) };
-        if header.base_offset < contents.end_offset || last < header.base_offset {
-            return Ok(false);
-        }
-        if header.max_timestamp > contents.largest.timestamp {
-            contents.largest = TimestampOffset { timestamp: header.max_timestamp, offset: last };
-        }
-        contents.end_offset = next;
-    }
-    contents.size = len;
-    contents.bytes_since_entry = len - from;
-    let span = contents.end_offset.0 - base.0;
-    Ok(span - 1 <= i64::from(i32::MAX)
-        && contents.times.last().is_none_or(|entry| i64::from(entry.relative_offset) < span))
 }

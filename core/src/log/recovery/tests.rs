@@ -402,3 +402,94 @@ fn a_step_reads_no_more_than_a_mebibyte() {
     }
     assert!((6..20).contains(&steps), "{steps} steps for 6 MB");
 }
+
+#[test]
+fn a_step_seals_one_segment_and_no_more() {
+    let disk = disk_with(95, 0).restart_process();
+    let mut recovery = Recovery::new(disk.clone(), path(), small(), flushed(0), false, NOW);
+    let mut most = 0;
+    loop {
+        let before = disk.calls();
+        let step = recovery.step();
+        most = most.max(disk.calls() - before);
+        if let Step::Done(recovered) = step {
+            check(&mut recovered.expect("the disk works"), 95);
+            break;
+        }
+    }
+    assert!(most <= 4, "{most} changes in one step");
+}
+
+#[test]
+fn a_segment_without_index_entries_is_trusted_a_mebibyte_at_a_time() {
+    let disk = MemoryDisk::new(0);
+    let settings = Settings { segment_bytes: 16 << 20, index_interval_bytes: u32::MAX, ..small() };
+    let mut log = Log::create(disk.clone(), path(), settings, Offset::ZERO, NOW).expect("an empty disk");
+    for _ in 0..400 {
+        log.append(&Sent { payload_len: 10_000, ..ONE }.batch(), EPOCH, NOW).expect("the disk works");
+    }
+    log.close().expect("the disk works");
+    flush(&mut log);
+    let disk = disk.restart_process();
+    let mut recovery = Recovery::new(disk.clone(), path(), settings, flushed(400), true, NOW);
+    let mut most = 0;
+    let recovered = loop {
+        let before = disk.read_bytes();
+        let step = recovery.step();
+        most = most.max(disk.read_bytes() - before);
+        if let Step::Done(recovered) = step {
+            break recovered.expect("the disk works");
+        }
+    };
+    assert!(recovered.clean && recovered.log.log_end() == Offset(400));
+    assert!(most <= 1 << 20, "{most} bytes in one step");
+}
+
+#[test]
+fn a_snapshot_from_before_the_first_segment_does_not_fence_a_producer_whose_batches_are_gone() {
+    let disk = MemoryDisk::new(0);
+    let mut log = Log::create(disk.clone(), path(), small(), Offset::ZERO, NOW).expect("an empty disk");
+    for n in 0..35 {
+        let producer = if n < 20 { 7 } else { 1 };
+        log.append(&Sent { producer, sequence: n, ..ONE }.batch(), EPOCH, NOW).expect("the disk works");
+    }
+    flush(&mut log);
+    let disk = disk.restart_process();
+    for base in [20, 30] {
+        disk.remove_file(sites::RECOVERY_REMOVE, &file(base, "snapshot")).expect("flushed");
+    }
+    // The snapshot at 10 knows of the first ten batches of producer 7, the second ten are below the start.
+    let recovered = unclean(&disk, Checkpointed { log_start: Offset(20), ..flushed(35) });
+    let next = Sent { producer: 7, sequence: 20, ..ONE }.batch();
+    assert!(recovered.log.producers().check(next.header()).is_ok());
+}
+
+#[test]
+fn a_recovery_that_is_cut_short_brings_nothing_back_that_a_newer_segment_superseded() {
+    for call in 0..20 {
+        // The first segment is cut and goes on in another, but the cut is lost; the start is beyond both.
+        let disk = disk_with(15, 0);
+        let long = disk.bytes(file(0, "log")).expect("there");
+        let mut log = unclean(&disk, flushed(0)).log;
+        assert_eq!(log.truncate_to(Offset(5), NOW).expect("works").log_end, Offset(5));
+        log.append(&ONE.batch(), LeaderEpoch(1), NOW).expect("the disk works");
+        let disk = disk.restart_process();
+        disk.put(file(0, "log"), &long);
+        let checkpointed = Checkpointed { log_start: Offset(8), ..flushed(0) };
+        disk.crash_at(call);
+        let struck = recover(&disk, small(), checkpointed, false);
+        let recovered = unclean(&disk.restart_process(), checkpointed);
+        assert_eq!((recovered.log.log_start(), recovered.log.log_end()), (Offset(8), Offset(8)), "{call}");
+        drop(struck);
+    }
+}
+
+#[test]
+fn a_start_beyond_what_is_left_has_the_same_epochs_at_every_recovery() {
+    let disk = disk_with(15, 15);
+    let checkpointed = Checkpointed { log_start: Offset(30), ..flushed(15) };
+    let first = unclean(&disk.restart_process(), checkpointed).log;
+    let second = unclean(&disk.restart_process(), checkpointed).log;
+    assert_eq!(first.epochs(), second.epochs());
+    assert_eq!(first.latest_epoch().map(|latest| latest.epoch), Some(EPOCH));
+}

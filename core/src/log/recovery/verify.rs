@@ -67,7 +67,9 @@ pub(super) fn step<D: Disk>(
         false => found.written(),
     };
     let surplus = verification.len - verification.contents.size;
-    assembly.segments.push(Loaded { contents: verification.contents, written, verified: true, surplus });
+    let superseded = end == End::Superseded;
+    let contents = verification.contents;
+    assembly.segments.push(Loaded { contents, written, verified: true, surplus, superseded });
     let follows = plan.found.get(plan.verify_from).is_none_or(|next| next.base_offset == log_end);
     if end == End::Torn || !follows {
         // What comes later does not follow; `Repair` removes it.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::scenario::trial;
 
 const SOUND: &str = "\
 # What must survive, and why.
@@ -103,6 +104,7 @@ fn every_scenario_of_the_repository_is_sound() {
         for file in std::fs::read_dir(folder.expect("readable").path()).expect("a folder of scenarios") {
             let path = file.expect("readable").path();
             load(&path).unwrap_or_else(|error| panic!("{error}"));
+            assert!(trial::run(&std::fs::read_to_string(&path).expect("it was read before")));
             count += 1;
         }
     }
@@ -122,9 +124,7 @@ fn no_text_makes_the_parser_panic() {
                 _ => bytes.insert(at, b"\"[]=.#{}\n9"[rng.below(10) as usize]),
             }
         }
-        if let Err(error) = check(&String::from_utf8_lossy(&bytes)) {
-            assert!(!error.is_empty());
-        }
+        trial::run(&String::from_utf8_lossy(&bytes));
     }
 }
 
@@ -171,4 +171,25 @@ fn what_could_never_strike_is_refused_where_it_stands() {
     );
     let at = SOUND.replacen("mean_every = \"3s\"", "at = \"1s..4s\"\ntarget = \"node 1\"", 1);
     check(&at).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn absurd_numbers_are_refused_before_anything_is_drawn() {
+    refuses("\"1..20\"", "\"1..99999999999\"", "2:9", &["ten million at most"]);
+    refuses("\"1..20\"", "\"18446744073709551615\"", "2:9", &["one number"]);
+    refuses("\"5s..10s\"", "\"5s..9999h\"", "3:12", &["a month at most"]);
+    refuses("brokers = 1", "brokers = 18446744073709551615", "6:11", &["`brokers` is 100 at most"]);
+    refuses("[1, 4]", "[1, 99999]", "11:14", &["99999 is more than a seed can carry"]);
+    refuses("acks = ", "clients = 1000000\nacks = ", "16:11", &["`clients` is 1000 at most"]);
+    refuses("acks = ", "records = \"1..1GiB\"\nacks = ", "16:11", &["`records` is 10000 at most"]);
+    refuses("\"3s\"", "\"1us\"", "18:1", &["with this fault a seed has 10000000 strikes"]);
+}
+
+#[test]
+fn topics_and_the_cluster_draw_under_names_of_their_own() {
+    let text = SOUND
+        .replace("\"ledger\"", "\"cluster\"")
+        .replace("brokers = 1", "brokers = 1\nconfig.min.insync.replicas = \"1..2\"")
+        .replace("config.flush.messages = 1", "config.min.insync.replicas = \"1..2\"");
+    assert!(trial::run(&text), "{:?}", check(&text).err());
 }
