@@ -25,7 +25,7 @@ use crate::world::{Plant, Settings};
 
 /// More events than any honest seed has: one that goes in circles in simulated time is ended here, with all that is
 /// known of it, and long before its wall limit.
-const EVENTS_MAX: u64 = 20_000_000;
+const EVENTS_MAX: u64 = 5_000_000;
 /// Events kept for people of a seed that is run alone.
 const EVENTS_KEPT: usize = 20_000;
 
