@@ -51,14 +51,14 @@ fn same(said: &Fold, scan: &Scan, offset: i64, first_file: i64) -> Result<(), St
 mod tests {
     use super::*;
     use crate::model::Written;
-    use crate::model::testing::{CACHED, Scene, scan, snapshots, written};
+    use crate::model::testing::{CACHED, Entry, Scene, scan, snapshots, written};
 
     fn batch(base: i64, end: i64, producer_id: i64, sequence: i32) -> Written {
         Written { producer_id, producer_epoch: 0, sequence, ..written(base, end) }
     }
 
     /// A log from 10 on whose snapshots are these.
-    fn opened(clean: bool, of: &[(i64, &[(i64, i16, i32, i64)])]) -> Result<(), String> {
+    fn opened(clean: bool, of: &[(i64, &[Entry])]) -> Result<(), String> {
         let batches = vec![batch(10, 14, 7, 4), batch(14, 16, 8, 0), batch(16, 18, 7, 8)];
         let scan = Scan { snapshots: snapshots(of), ..scan(10, batches) };
         Scene::new(Snapshots).recover(CACHED, clean, 10, &scan)

@@ -142,8 +142,11 @@ pub(crate) fn acked(slot: (usize, i32), base: i64, end: i64) -> Fact {
     Fact::Acked { partition: partition_of(slot), base_offset: Offset(base), end: Offset(end), acks: -1 }
 }
 
+/// A producer of a snapshot: its id and epoch, and its last sequence number and offset.
+pub(crate) type Entry = (i64, i16, i32, i64);
+
 /// Snapshots of producers at these offsets.
-pub(crate) fn snapshots(of: &[(i64, &[(i64, i16, i32, i64)])]) -> BTreeMap<i64, Option<super::Fold>> {
+pub(crate) fn snapshots(of: &[(i64, &[Entry])]) -> BTreeMap<i64, Option<super::Fold>> {
     of.iter()
         .map(|(offset, entries)| (*offset, super::snapshot::read(&super::snapshot::tests::bytes(entries))))
         .collect()
