@@ -7,6 +7,7 @@ use super::scan::HeaderScan;
 use super::segment::Segment;
 use super::sites;
 use crate::env::Disk;
+use crate::epochs::Epochs;
 use crate::ids::Offset;
 use crate::replica::producers::Producers;
 use crate::sync::Arc;
@@ -88,6 +89,10 @@ impl<D: Disk> Log<D> {
         self.durability.unsynced.retain(|base| *base < log_end);
         self.log_end = log_end;
         self.log_start = self.log_start.min(log_end);
+        if kept == 0 {
+            // Of a log without records no epoch is known (Kafka's `truncateFullyAndStartAt` clears them too).
+            self.epochs = Epochs::default();
+        }
         self.cut_epochs(log_end);
         self.push_segment(file, log_end, now);
         self.restore_producers()

@@ -2,7 +2,8 @@
 //! what was deleted stays deleted. So the head of a log cannot be lost unseen.
 //!
 //! What the broker says of its start is compared with what was written and with retention's own rule: of a topic
-//! that deletes by size, at least that many bytes stay.
+//! that deletes by size, at least that many bytes stay. Of a log that need not be flushed a loss of power may take the
+//! first name and leave a later one, as long as nothing that was flushed goes with it.
 
 use jangbu_core::fact::Fact;
 
@@ -36,7 +37,8 @@ impl Check for LogStart {
                 let justified = ledger.justified_start(*partition);
                 let first_file = scan.first_file.unwrap_or(log_start.0);
                 // A quorum's log begins where its snapshot ends, which it may have written without saying so.
-                if log_start.0.max(first_file) > justified && ledger.slot(*partition).is_some() {
+                let excused = ledger.may_have_lost_head(*node, *partition);
+                if log_start.0.max(first_file) > justified && ledger.slot(*partition).is_some() && !excused {
                     return Err(format!(
                         "{partition} was opened with its start at {log_start} and its first file at {first_file}, but \
                          nothing from {justified} on was ever deleted"
@@ -128,6 +130,26 @@ mod tests {
             scene.end(&POWER).expect("that happens");
             let headless = scan(8, vec![written(8, 12), written(12, 16)]);
             assert!(scene.recover(FLUSHED, false, log_start, &headless).is_err());
+        }
+    }
+
+    #[test]
+    fn the_head_of_a_log_that_was_never_flushed_may_go_with_the_power_alone() {
+        let headless = scan(8, vec![written(8, 12), written(12, 16)]);
+        for (slot, flushed, exit, forgives) in [
+            (CACHED, 0, POWER, true),
+            (CACHED, 4, POWER, false),
+            (CACHED, 0, KILLED, false),
+            (FLUSHED, 0, POWER, false),
+        ] {
+            let mut scene = three(slot);
+            scene.flush(slot, flushed).expect("so it is");
+            scene.end(&exit).expect("that happens");
+            assert_eq!(
+                scene.recover(slot, false, 8, &headless).is_ok(),
+                forgives,
+                "{slot:?} {flushed} {exit:?}"
+            );
         }
     }
 

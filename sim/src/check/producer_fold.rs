@@ -59,28 +59,36 @@ impl ProducerFold {
         ))
     }
 
-    /// What the log lost is as if it had never been.
-    fn reopened(&mut self, node: NodeId, partition: TopicPartition, log_end: i64, scan: &Scan) {
+    /// What the log lost is as if it had never been. Behind damage, which a log that is trusted may hold, lie `unread`
+    /// batches.
+    fn reopened<'a>(
+        &mut self,
+        (node, partition): (NodeId, TopicPartition),
+        log_end: i64,
+        scan: &'a Scan,
+        unread: impl Iterator<Item = &'a Written>,
+    ) {
         let states = self.states.entry((node, partition)).or_default();
         states.retain(|_, state| state.end <= log_end);
-        for batch in scan.batches.iter().filter(|batch| batch.producer_id >= 0 && batch.end <= log_end) {
-            // Behind damage, which a log that is trusted may hold, there is more than can be read.
-            let is_read = |state: &State| scan.damage.is_none() || state.end <= batch.end;
-            if states.get(&batch.producer_id).is_none_or(is_read) {
-                states.insert(batch.producer_id, State::after(batch));
-            }
+        let batches = scan.batches.iter().chain(unread);
+        for batch in batches.filter(|batch| batch.producer_id >= 0 && batch.end <= log_end) {
+            states.insert(batch.producer_id, State::after(batch));
         }
     }
 }
 
 impl Check for ProducerFold {
-    fn see(&mut self, seen: &Seen<'_>, _: &Ledger) -> Result<(), String> {
+    fn see(&mut self, seen: &Seen<'_>, ledger: &Ledger) -> Result<(), String> {
         match seen {
             Seen::Fact { node, fact: Fact::Appended { partition, batches, .. } } => {
                 headers(batches).iter().try_for_each(|batch| self.appended(*node, *partition, batch))
             }
             Seen::Recovered { node, fact: Fact::Recovered { partition, log_end, .. }, scan } => {
-                self.reopened(*node, *partition, log_end.0, scan);
+                let read_to = if scan.damage.is_some() { scan.end().unwrap_or(0) } else { i64::MAX };
+                let written = ledger.replica(*node, *partition).into_iter();
+                let unread =
+                    written.flat_map(|replica| &replica.batches).filter(|batch| batch.base >= read_to);
+                self.reopened((*node, *partition), log_end.0, scan, unread);
                 Ok(())
             }
             _ => Ok(()),
@@ -90,6 +98,8 @@ impl Check for ProducerFold {
 
 #[cfg(test)]
 mod tests {
+    use jangbu_core::ids::Offset;
+
     use super::*;
     use crate::model::testing::{CACHED, KILLED, NODE, Scene, partition, scan, written};
 
@@ -127,12 +137,17 @@ mod tests {
         let mut damaged = scan(0, vec![batch(0, 0, 0)]);
         damaged.damage = Some("a flipped bit".to_owned());
         let mut scene = Scene::new(ProducerFold::default());
-        scene.recover(CACHED, false, 0, &whole).expect("it is what it is");
-        scene.check.reopened(NODE, partition(), 4, &damaged);
-        assert_eq!(
-            scene.check.appended(NODE, partition(), &batch(4, 0, 4)),
-            Ok(()),
-            "more is there than can be read"
-        );
+        scene
+            .recover(CACHED, false, 0, &scan(0, vec![batch(0, 0, 0), batch(2, 0, 2), batch(4, 0, 4)]))
+            .expect("so it is");
+        let cut = Fact::Recovered {
+            partition: partition(),
+            clean: false,
+            log_start: Offset(0),
+            log_end: Offset(4),
+        };
+        scene.see(&Seen::Recovered { node: NODE, fact: &cut, scan: &damaged }).expect("it is what it is");
+        let next = scene.check.appended(NODE, partition(), &batch(4, 0, 4));
+        assert_eq!(next, Ok(()), "more is there than can be read");
     }
 }

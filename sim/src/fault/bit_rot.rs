@@ -1,8 +1,10 @@
 //! Single bits of a file at rest flip, in the page cache and on the disk.
 //!
-//! What must survive: honesty. With one replica the damaged batch is gone, but no reader is ever handed it as
-//! valid, no index or checkpoint is believed that contradicts the log, and no input of any bytes ends the process
-//! in a panic. `acked_is_durable` lets go of the partition that was struck.
+//! What must survive a bit of an index or of a producer snapshot: everything, for the log has all of it. A bit of a
+//! segment: with one replica the damaged batch is gone, and what lies behind it may go with it, but no reader is
+//! handed it as valid, and what lies before it and all other partitions are whole. Checkpoints hold offsets that are
+//! nowhere else, without a checksum. No input of any bytes ends the process in a panic. The metadata log and its
+//! snapshots are spared: a node that finds them damaged does right to refuse to start.
 
 use super::{Kind, Parameter, Skipped, What};
 

@@ -200,6 +200,14 @@ impl Ledger {
         replica.power_lost && !flushed || replica.rot.is_some()
     }
 
+    /// Whether a loss of power may have taken the first names of a cached log and left later ones: nothing of it had
+    /// been flushed behind its start.
+    pub fn may_have_lost_head(&self, node: NodeId, partition: TopicPartition) -> bool {
+        let flushes = self.slot(partition).is_none_or(|slot| self.flushes_before_ack(slot.0));
+        let replica = self.replica(node, partition).filter(|replica| replica.power_lost && !flushes);
+        replica.is_some_and(|replica| replica.flushed <= self.justified_start(partition))
+    }
+
     /// Whether an acknowledgement promises anything: the broker gave it since the power was lost last, or the topic
     /// flushes before it answers. One that may be of either of two batches promises nothing.
     pub fn ack_counts(&self, slot: Slot, base: i64, count: u64) -> bool {
@@ -339,6 +347,10 @@ impl Ledger {
 
     /// After a restart the files are the truth: a batch may have been written without its fact being told.
     fn reopen(&mut self, node: NodeId, partition: TopicPartition, bounds: (i64, i64), scan: &Scan) {
+        if self.may_have_lost_head(node, partition) {
+            let start = self.starts.entry(partition).or_default();
+            start.justified = start.justified.max(bounds.0);
+        }
         let replica = self.replicas.entry((node, partition)).or_default();
         let (log_start, log_end) = bounds;
         // What lies behind damage cannot be read there, and may yet be there.

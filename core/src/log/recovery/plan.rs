@@ -108,7 +108,6 @@ impl Plan {
         plan.drop_obsolete();
         plan.use_start_of_epochs(context)?;
         plan.drop_obsolete();
-        plan.drop_headless(entries.iter().any(|entry| entry.name == file_name::EPOCHS));
         plan.verify_from = plan.first_to_verify(context);
         Ok(plan)
     }
@@ -120,22 +119,6 @@ impl Plan {
         let next_bases = self.found.iter().skip(1);
         let obsolete = next_bases.take_while(|next| next.base_offset <= log_start).count();
         self.obsolete.extend(self.found.drain(..obsolete));
-    }
-
-    /// A loss of power may take the name of the first file and leave those of later ones, where no flush has come
-    /// between. What follows a hole is not the log, at its head as little as in its middle: the start of a log moves
-    /// by deletion alone. Retention removes no file before the new start is in the epoch checkpoint, so that one, or
-    /// the lack of any, tells a hole from a deletion; a damaged one does not.
-    fn drop_headless(&mut self, has_epoch_file: bool) {
-        let of_epochs = self.epochs.as_ref().and_then(|epochs| epochs.entries().first());
-        let begins = match of_epochs {
-            Some(first) => first.start.max(self.log_start),
-            None if has_epoch_file => return,
-            None => self.log_start,
-        };
-        if self.found.first().is_some_and(|found| found.base_offset > begins) {
-            self.obsolete.append(&mut self.found);
-        }
     }
 
     fn first_to_verify<D: Disk>(&self, context: &Context<D>) -> usize {

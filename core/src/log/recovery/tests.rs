@@ -146,30 +146,6 @@ fn a_missing_segment_takes_everything_behind_it() {
 }
 
 #[test]
-fn a_log_whose_first_name_the_power_took_begins_anew_and_does_not_start_in_its_middle() {
-    // Before the first flush there is no epoch checkpoint; later ones say where the log begins.
-    for was_flushed in [0, 5] {
-        let disk = disk_with(45, was_flushed).restart_process();
-        disk.remove_file(sites::RECOVERY_REMOVE, &file(0, "log")).expect("there");
-        let mut recovered = unclean(&disk, Checkpointed { high_watermark: Offset(40), ..flushed(0) });
-        assert_eq!(recovered.lost, Some(Lost { log_end: Offset(0), expected: Offset(40) }));
-        assert_eq!(recovered.log.log_start(), Offset(0));
-        check(&mut recovered, 0);
-        assert!(disk.bytes(file(10, "log")).is_err());
-    }
-}
-
-#[test]
-fn a_damaged_epoch_checkpoint_does_not_make_a_hole_of_what_retention_took() {
-    let disk = disk_with(45, 45);
-    disk.remove_file(sites::RECOVERY_REMOVE, &file(0, "log")).expect("there");
-    disk.put(path().join("leader-epoch-checkpoint"), b"0\n1\n");
-    let mut recovered = unclean(&disk.restart_process(), flushed(45));
-    assert_eq!((recovered.log.log_start(), recovered.lost), (Offset(10), None));
-    check(&mut recovered, 45);
-}
-
-#[test]
 fn an_empty_directory_is_an_empty_log_and_reported_if_it_should_not_be() {
     let disk = MemoryDisk::new(0);
     disk.create_dir(sites::CREATE_DIRECTORY, &path()).expect("an empty disk");
