@@ -1,0 +1,100 @@
+//! The end of an episode: nothing fails any more, messages come in order, due timers fire; then everything must come to
+//! rest within a bound.
+
+use super::budget::may_kill;
+use super::check;
+use super::world::{Checked, World};
+
+/// How many rounds of 0.7 seconds it may take.
+const ROUNDS: u32 = 70;
+/// How many deliveries a round may take.
+const DELIVERIES: u32 = 2_000;
+
+impl World {
+    /// Heals everything and waits.
+    ///
+    /// # Errors
+    /// When an invariant is violated, progress included.
+    pub fn heal(&mut self) -> Checked {
+        self.settle_who_stays_down();
+        for round in 0..ROUNDS {
+            self.now_ms += 700;
+            for number in 1..=self.profile.brokers {
+                self.tend(number)?;
+            }
+            let _ = self.controller.expire(self.now_ms);
+            self.after_controller()?;
+            self.tend_clients(round);
+            self.deliver_all()?;
+            if check::converged(self)? {
+                return check::finally(self);
+            }
+        }
+        Err(check::stuck(self))
+    }
+
+    fn settle_who_stays_down(&mut self) {
+        let Some(number) = self.profile.stays_down else { return };
+        let has_target = self.controller.view().replicas.len() > usize::from(self.profile.min_insync_replicas);
+        let may = !self.broker(number).is_up || may_kill(self, number);
+        let others_hold = {
+            let view = self.controller.view();
+            view.isr.iter().chain(&view.elr).any(|id| id.0 != i32::from(number) && !self.broker(id.0 as u8).has_lost)
+        };
+        let is_only_hope = !others_hold || self.controller.is_reassigning();
+        if may && has_target && !is_only_hope && !self.brokers.iter().any(|other| other.is_unclean) {
+            if self.broker(number).is_up {
+                self.crash(number, 0);
+            }
+        } else {
+            self.profile.stays_down = None;
+        }
+    }
+
+    fn tend(&mut self, number: u8) -> Checked {
+        if self.profile.stays_down == Some(number) {
+            return Ok(());
+        }
+        self.counts.steps += 1;
+        self.broker_mut(number).is_paused = false;
+        if !self.broker(number).is_up {
+            self.restart(number);
+        }
+        self.publish(number, usize::MAX >> 1)?;
+        self.timers(number)?;
+        if self.broker(number).log.flushed < self.broker(number).log.end() && self.profile.flush_before_ack {
+            self.flush(number)?;
+        }
+        self.fetch(number);
+        Ok(())
+    }
+
+    fn tend_clients(&mut self, round: u32) {
+        let leader = self.controller.view().leader.0;
+        if leader < 1 {
+            return;
+        }
+        for client in 0..self.clients.len() as u8 {
+            if self.clients[usize::from(client)].window.is_empty() {
+                continue;
+            }
+            self.counts.steps += 1;
+            if round % 8 == 0 {
+                self.clients[usize::from(client)].give_up_connection();
+            }
+            self.send_batches(client, leader as u8, false);
+        }
+    }
+
+    fn deliver_all(&mut self) -> Checked {
+        for _ in 0..DELIVERIES {
+            if self.bag.is_empty() {
+                return Ok(());
+            }
+            self.counts.steps += 1;
+            let message = self.bag.remove(0);
+            self.deliver(message)?;
+        }
+        Ok(())
+    }
+}
