@@ -63,7 +63,8 @@ fn check_leader_epoch(leader: &Leader, asked: LeaderEpoch) -> Result<(), FetchRe
     }
 }
 
-/// Whether a fetch says what the follower has: not when its tail is about to be cut (KAFKA-13141).
+/// Whether a fetch says what the follower has: not when its tail is about to be cut (KAFKA-13141), nor when all it has
+/// lies below our start and may be another history's: elected now, it would serve that.
 fn may_count(divergence: &Divergence, switches: Switches) -> bool {
     *divergence == Divergence::None || switches.off(Switch::CountDivergingFetch)
 }
@@ -78,7 +79,8 @@ impl Replica {
                     self.count_fetch(fetch, log, now);
                 }
                 match divergence {
-                    Divergence::None => {
+                    // What lies below our start the follower drops with this answer.
+                    Divergence::None | Divergence::BelowStart => {
                         FetchDecision::Read { from: fetch.fetch_offset, bound: log.log_end() }
                     }
                     Divergence::At(end) => FetchDecision::Diverging(end),

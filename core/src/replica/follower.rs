@@ -85,7 +85,10 @@ impl Replica {
         if self.settings.flush_before_ack && self.flushed < log.log_end() {
             return None;
         }
-        let last_epoch = log.epochs().latest().map_or(LeaderEpoch::NONE, |latest| latest.epoch);
+        // The newest epoch that is noted, though nothing may have been written in it: what the leader does not know of
+        // it is cut (KAFKA-10706). An empty log continues nothing.
+        let newest = log.epochs().latest().filter(|_| log.log_start() < log.log_end());
+        let last_epoch = newest.map_or(LeaderEpoch::NONE, |newest| newest.epoch);
         Some(ReplicaFetch {
             replica: self.id,
             broker_epoch,

@@ -161,7 +161,6 @@ impl Isr {
 /// the high watermark, and, because a new leader's is stale, the start of the leader's epoch (KAFKA-7128).
 fn can_expand(leader: &Leader, remote: &Remote, high_watermark: Offset, switches: Switches) -> bool {
     !leader.isr.has_pending()
-        && !leader.is_recovering
         && !leader.isr.committed().contains(&remote.id)
         && (remote.has_fetched || switches.off(Switch::KeepStateOnEpochChange))
         && (remote.log_end >= high_watermark || switches.off(Switch::ExpandBelowHighWatermark))
@@ -207,7 +206,8 @@ impl Leader {
             leader_epoch: self.epoch,
             partition_epoch: epoch,
             isr: members.map(|member| (member, epoch_of(member))).collect(),
-            recovering: self.is_recovering,
+            // A new leader has recovered when it begins to lead; the first proposal says so (KIP-704).
+            recovering: false,
         }
     }
 
@@ -230,7 +230,7 @@ impl Leader {
 
     pub(super) fn propose_shrink(
         &mut self,
-        id: BrokerId,
+        (id, partition_epoch): (BrokerId, PartitionEpoch),
         settings: &Settings,
         log: &dyn LogView,
         now: Instant,
@@ -246,7 +246,7 @@ impl Leader {
         }
         let staying: Vec<BrokerId> =
             self.isr.committed().iter().copied().filter(|member| !leaves(member)).collect();
-        let request = self.request(id, staying.iter().copied(), PartitionEpoch(-1));
+        let request = self.request(id, staying.iter().copied(), partition_epoch);
         self.isr.propose(Kind::Shrink, request, now);
         if settings.switches.off(Switch::ShrinkEager) {
             self.isr.committed = staying;
@@ -275,10 +275,6 @@ impl Replica {
             return None;
         }
         proposal.sending = Sending::InFlight;
-        // Until an outcome overrides it the version cannot have changed: a proposal is always sent as it was made.
-        if proposal.request.partition_epoch == PartitionEpoch(-1) {
-            proposal.request.partition_epoch = self.partition_epoch;
-        }
         Some(proposal.request.clone())
     }
 
@@ -307,7 +303,6 @@ impl Replica {
                 // than the proposal has replaced it.
                 if state.partition_epoch >= self.partition_epoch {
                     self.partition_epoch = state.partition_epoch;
-                    leader.is_recovering = state.recovering;
                     leader.isr.confirm(&state.isr);
                     if !switches.off(Switch::NoHighWatermarkAfterShrink) {
                         self.advance_high_watermark(log, now);

@@ -21,7 +21,6 @@ pub(super) struct Leader {
     pub(super) remotes: Vec<Remote>,
     /// Our own incarnation.
     pub(super) broker_epoch: BrokerEpoch,
-    pub(super) is_recovering: bool,
 }
 
 /// Another replica, by what it fetched in this leader epoch. All of it changes under one lock, so that a decision
@@ -100,7 +99,6 @@ impl Leader {
             isr: Isr::new(partition.isr),
             remotes: others.map(|other| Remote::new(other, partition.isr.contains(&other), now)).collect(),
             broker_epoch: BrokerEpoch(-1),
-            is_recovering: partition.is_recovering,
         }
     }
 

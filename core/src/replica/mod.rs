@@ -165,7 +165,7 @@ impl Replica {
     /// Looks for in-sync replicas that trail for too long.
     pub fn handle_timeout(&mut self, log: &dyn LogView, now: Instant) {
         let Role::Leader(leader) = &mut self.role else { return };
-        leader.propose_shrink(self.id, &self.settings, log, now);
+        leader.propose_shrink((self.id, self.partition_epoch), &self.settings, log, now);
         if self.settings.switches.off(crate::museum::Switch::ShrinkEager) {
             self.advance_high_watermark(log, now);
         }

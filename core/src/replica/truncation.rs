@@ -17,6 +17,9 @@ pub(super) enum Divergence {
     At(EpochEnd),
     /// The epoch is newer than any that this log knows.
     Unknown,
+    /// All that the follower has lies below this log's start, and in an epoch of which nothing is left here: whether it
+    /// is what was committed there cannot be told, and need not be once the follower has dropped it.
+    BelowStart,
 }
 
 /// A cut that a follower has to make.
@@ -51,6 +54,7 @@ impl Replica {
         match log.epochs().end_of(epoch, log.log_end()) {
             None => Divergence::Unknown,
             Some(end) if end.epoch < epoch || end.end < fetch.fetch_offset => Divergence::At(end),
+            Some(_) if is_older_than_everything(epoch, log) => Divergence::BelowStart,
             Some(_) => Divergence::None,
         }
     }
@@ -67,6 +71,11 @@ impl Replica {
         let to = to.clamp(log.log_start(), log.log_end());
         Cut { to, is_below_high_watermark: to < self.high_watermark }
     }
+}
+
+/// Whether no record of an epoch, nor of an older one, is left in a log.
+fn is_older_than_everything(epoch: LeaderEpoch, log: &dyn LogView) -> bool {
+    log.epochs().entries().first().is_some_and(|first| epoch < first.epoch)
 }
 
 /// Whether a cut at `to` may leave the epoch cache as it is: never, for an election without writes leaves an entry at the

@@ -94,3 +94,29 @@ fn the_epoch_cache_follows_a_cut_at_the_logs_end_and_a_recovery_keeps_epoch_0() 
     let epochs = recovered_epochs(batches.into_iter(), Switches::default());
     assert_eq!(epochs.entries().len(), 2);
 }
+
+#[test]
+fn a_follower_with_another_history_below_the_leaders_start_does_not_count_until_it_dropped_it() {
+    // The fuzzer's: an old leader held an uncommitted record of epoch 0 at offset 0. Epoch 1 committed another one
+    // there, and retention removed it. The old leader's end is the new one's start, no epoch tells the two apart, and
+    // once in sync it could be elected and would serve its own record 0.
+    let mut script = Script::with_log(&[1]).lead(2, &[1, 2]);
+    script.fetch(2, 1);
+    script.log.start = 1;
+    script.log.epochs.truncate_from_start(Offset(1));
+    let fetch = script.fetch_of(3, 1, 0);
+    assert_eq!(script.handle(&fetch), FetchDecision::Read { from: Offset(1), bound: Offset(1) });
+    assert_eq!(script.maximal(), [1, 2]);
+    let fetch = script.fetch_of(3, 1, -1);
+    assert_eq!(script.handle(&fetch), FetchDecision::Read { from: Offset(1), bound: Offset(1) });
+    assert_eq!(script.maximal(), [1, 2, 3], "its log is empty now");
+}
+
+#[test]
+fn an_empty_log_continues_no_epoch() {
+    let mut script = Script::with_log(&[1]);
+    script.log.start = 1;
+    script.metadata(2, 2, &[1, 2]);
+    let fetch = script.replica.next_fetch(BrokerEpoch(101), &script.log).expect("it follows");
+    assert_eq!((fetch.fetch_offset, fetch.last_fetched_epoch), (Offset(1), LeaderEpoch::NONE));
+}

@@ -33,8 +33,6 @@ pub struct Client {
     pub connection: u32,
     /// The broker at its other end.
     pub target: u8,
-    /// The offset of its last acknowledgement.
-    pub last_offset: i64,
 }
 
 /// What an answer tells the checks.
@@ -43,7 +41,7 @@ pub enum Told {
     /// Nothing for good.
     Nothing,
     /// A batch is at an offset.
-    Acknowledged { value: u32, offset: i64, previous: i64 },
+    Acknowledged { value: u32, offset: i64 },
     /// A batch is nowhere, and never will be.
     Failed { value: u32 },
 }
@@ -59,7 +57,6 @@ impl Client {
             window: Vec::new(),
             connection: 0,
             target: 0,
-            last_offset: -1,
         }
     }
 
@@ -108,9 +105,8 @@ impl Client {
         batch.is_sent = false;
         match result {
             ProduceResult::Acknowledged(offset) => {
-                let previous = std::mem::replace(&mut self.last_offset, offset);
                 self.window.remove(index);
-                Told::Acknowledged { value, offset, previous }
+                Told::Acknowledged { value, offset }
             }
             ProduceResult::Unknown => {
                 batch.is_unknown = true;

@@ -316,7 +316,8 @@ impl World {
     fn deliver_to_client(&mut self, message: &Message) -> Checked {
         let index = usize::from(message.to - CLIENTS);
         let Body::ProduceAnswer { value, result } = message.body else { return Ok(()) };
-        let is_within_budget = self.profile.is_within_budget();
+        // A batch that nobody confirmed may have been lost beyond the budget, or removed by retention.
+        let may_be_gone = !self.profile.is_within_budget() || self.profile.has_retention;
         let Some(client) = self.clients.get_mut(index) else { return Ok(()) };
         if client.connection != message.connection {
             return Ok(());
@@ -324,14 +325,12 @@ impl World {
         let is_head = client.window.first().is_some_and(|batch| batch.value == value);
         match client.handle(value, result) {
             Told::Nothing => {
-                if result == ProduceResult::OutOfOrder && is_head && !is_within_budget {
+                if result == ProduceResult::OutOfOrder && is_head && may_be_gone {
                     client.bump_epoch();
                 }
                 Ok(())
             }
-            Told::Acknowledged { value, offset, previous } => {
-                check::told(self, index, value, offset, previous)
-            }
+            Told::Acknowledged { value, offset } => check::told(self, index, value, offset),
             Told::Failed { value } => {
                 self.book.failed.push(value);
                 check::failed(self, value)

@@ -79,7 +79,7 @@ impl Generator {
     }
 
     fn crash(&mut self, broker: u8, world: &World) -> Option<Action> {
-        let wants_loss = self.rng.chance(0.6);
+        let wants_loss = self.rng.chance(0.9);
         let lost = if wants_loss && may_lose_tail(world, broker) { [1, 2, 4, 200][self.rng.below(4) as usize] } else { 0 };
         (lost > 0 || may_kill(world, broker)).then_some(Action::Crash { broker, lost })
     }

@@ -1,7 +1,6 @@
 //! The end of an episode: nothing fails any more, messages come in order, due timers fire; then everything must come to
 //! rest within a bound.
 
-use super::budget::may_kill;
 use super::check;
 use super::world::{Checked, World};
 
@@ -11,12 +10,28 @@ const ROUNDS: u32 = 70;
 const DELIVERIES: u32 = 2_000;
 
 impl World {
-    /// Heals everything and waits.
+    /// Heals everything and waits. Then, in some episodes, one broker dies for good, and the others must go on.
     ///
     /// # Errors
     /// When an invariant is violated, progress included.
     pub fn heal(&mut self) -> Checked {
-        self.settle_who_stays_down();
+        let stays_down = self.profile.stays_down.take();
+        self.come_to_rest()?;
+        let Some(number) = stays_down else { return Ok(()) };
+        let view = self.controller.view();
+        if view.replicas.len() > usize::from(self.profile.min_insync_replicas) {
+            self.profile.stays_down = stays_down;
+            self.crash(number, 0);
+            for client in &mut self.clients {
+                client.push(self.next_value);
+                self.next_value += 1;
+            }
+            self.come_to_rest()?;
+        }
+        Ok(())
+    }
+
+    fn come_to_rest(&mut self) -> Checked {
         for round in 0..ROUNDS {
             self.now_ms += 700;
             for number in 1..=self.profile.brokers {
@@ -31,24 +46,6 @@ impl World {
             }
         }
         Err(check::stuck(self))
-    }
-
-    fn settle_who_stays_down(&mut self) {
-        let Some(number) = self.profile.stays_down else { return };
-        let has_target = self.controller.view().replicas.len() > usize::from(self.profile.min_insync_replicas);
-        let may = !self.broker(number).is_up || may_kill(self, number);
-        let others_hold = {
-            let view = self.controller.view();
-            view.isr.iter().chain(&view.elr).any(|id| id.0 != i32::from(number) && !self.broker(id.0 as u8).has_lost)
-        };
-        let is_only_hope = !others_hold || self.controller.is_reassigning();
-        if may && has_target && !is_only_hope && !self.brokers.iter().any(|other| other.is_unclean) {
-            if self.broker(number).is_up {
-                self.crash(number, 0);
-            }
-        } else {
-            self.profile.stays_down = None;
-        }
     }
 
     fn tend(&mut self, number: u8) -> Checked {

@@ -78,13 +78,13 @@ const USUAL: [u16; SORTS] = [
     40,  // Timers
     110, // Fetch
     45,  // Metadata
-    25,  // Flush
+    14,  // Flush
     50,  // Produce
     10,  // Retry
     14,  // Consume
-    5,   // Crash
+    12,  // Crash
     2,   // LoseDirectory
-    16,  // Restart
+    30,  // Restart
     4,   // Pause
     8,   // Resume
     2,   // Drain
@@ -99,7 +99,6 @@ impl Profile {
     pub fn draw(rng: &mut Rng, switches: Switches) -> Self {
         let brokers = [3, 3, 3, 4, 5][rng.below(5) as usize];
         let replicas = if rng.chance(0.8) { 3 } else { 2 + rng.below(u64::from(brokers) - 1) as u8 };
-        let min_insync_replicas = [1, 2, 2, 2, 3][rng.below(5) as usize].min(replicas);
         let budget = [
             Budget::KillsOnly,
             Budget::Lossy,
@@ -108,8 +107,11 @@ impl Profile {
             Budget::FlushedLossy,
             Budget::Beyond,
         ][rng.below(6) as usize];
+        // With min.insync.replicas=1 nothing may be lost at all.
+        let mins = if budget == Budget::Lossy { [2, 2, 2, 2, 3] } else { [1, 1, 2, 2, 3] };
+        let min_insync_replicas = mins[rng.below(5) as usize].min(replicas);
         let flush_before_ack = budget == Budget::FlushedLossy || rng.chance(0.1);
-        let has_retention = rng.chance(0.15);
+        let has_retention = rng.chance(0.15) && budget != Budget::Beyond;
         let mut weights = USUAL;
         for weight in &mut weights {
             *weight = match rng.below(6) {

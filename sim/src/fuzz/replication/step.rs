@@ -128,6 +128,9 @@ impl World {
     fn drop_nth(&mut self, from: Node, to: Node, kind: Kind, nth: u8) {
         let Some(index) = self.position(from, to, kind, nth) else { return };
         let message = self.bag.remove(index);
+        if matches!(kind, Kind::Produce | Kind::ProduceAnswer) {
+            self.reset_client(from.max(to), message.connection);
+        }
         let now_ms = self.now_ms;
         let asker = if matches!(
             kind,
@@ -155,6 +158,16 @@ impl World {
                 self.give_up_call(asker, message.connection);
             }
             Body::Produce(_) | Body::ProduceAnswer { .. } => {}
+        }
+    }
+
+    /// The connection of a client breaks, with all that is on it.
+    fn reset_client(&mut self, node: Node, connection: u32) {
+        self.bag.retain(|message| message.from.max(message.to) != node || message.connection != connection);
+        if let Some(client) = self.clients.get_mut(usize::from(node - super::message::CLIENTS))
+            && client.connection == connection
+        {
+            client.give_up_connection();
         }
     }
 

@@ -21,7 +21,7 @@ pub fn acknowledged(world: &World, number: u8, waiting: &Waiting) -> Result<(), 
     let holds = |broker: &&crate::fuzz::replication::broker::Broker| {
         let is_on_disk = !world.profile.flush_before_ack || broker.log.flushed >= end;
         let is_there = broker.log.start() >= end || world.truth.agrees(&broker.log, end);
-        maximal.contains(&broker.id) && (broker.has_lost || (is_there && is_on_disk))
+        maximal.contains(&broker.id) && (broker.has_lost || broker.is_lossy || (is_there && is_on_disk))
     };
     let holders = world.brokers.iter().filter(holds).count();
     let needed = usize::from(world.profile.min_insync_replicas);

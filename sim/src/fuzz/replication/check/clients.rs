@@ -40,16 +40,20 @@ pub fn failed(world: &World, value: u32) -> Result<(), Violation> {
 }
 
 /// A client was told that a value is at an offset.
-pub fn told(world: &mut World, client: usize, value: u32, offset: i64, previous: i64) -> Result<(), Violation> {
+pub fn told(world: &mut World, client: usize, value: u32, offset: i64) -> Result<(), Violation> {
     world.counts.acknowledged += 1;
     let kind = world.clients[client].kind;
     if !world.profile.is_within_budget() || !matches!(kind, ClientKind::Idempotent | ClientKind::All) {
         return Ok(());
     }
-    if kind == ClientKind::Idempotent && offset <= previous {
-        return violated("J11", format!("client {client} was told offset {offset} after {previous}"));
+    let of_client = world.book.acknowledged.iter().filter(|told| told.0 == client);
+    for (_, other, place) in of_client {
+        // Values rise in the order in which they are sent.
+        if kind == ClientKind::Idempotent && (*other < value) != (*place < offset) {
+            return violated("J11", format!("client {client}: value {other} is at {place}, value {value} at {offset}"));
+        }
     }
-    world.book.acknowledged.push((value, offset));
+    world.book.acknowledged.push((client, value, offset));
     Ok(())
 }
 
@@ -60,7 +64,7 @@ pub fn finally(world: &World) -> Result<(), Violation> {
     }
     let leader = world.controller.view().leader;
     let log = &world.broker(leader.0 as u8).log;
-    for (value, offset) in &world.book.acknowledged {
+    for (_, value, offset) in &world.book.acknowledged {
         let found = log.entry(*offset).map(|entry| entry.value);
         if *offset >= log.start() && found != Some(*value) {
             return violated("J1", format!("value {value} was acknowledged at {offset}, where {found:?} is now"));

@@ -19,8 +19,8 @@ pub struct Book {
     by_epoch: Vec<Option<Leadership>>,
     /// Values whose clients were told that they are nowhere.
     pub failed: Vec<u32>,
-    /// Values that were acknowledged with acks=all, and where.
-    pub acknowledged: Vec<(u32, i64)>,
+    /// Values that were acknowledged with acks=all: the client, the value, where.
+    pub acknowledged: Vec<(usize, u32, i64)>,
     /// Values that consumers read, by offset.
     pub read: Vec<Option<u32>>,
     /// The next sequence of each idempotent producer in the committed log.

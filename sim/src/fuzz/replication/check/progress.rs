@@ -12,6 +12,7 @@ fn missing(world: &World) -> Option<String> {
         return Some("there is no leader".to_owned());
     }
     let expected = view.replicas.iter().filter(|id| Some(id.0 as u8) != world.profile.stays_down).count();
+
     if view.isr.len() != expected {
         return Some(format!("the ISR is {:?} of {:?}", view.isr, view.replicas));
     }
@@ -60,5 +61,6 @@ pub fn converged(world: &World) -> Result<bool, Violation> {
 
 /// It took too long.
 pub fn stuck(world: &World) -> Violation {
+    if std::env::var("DEBUG").is_ok() { for b in &world.brokers { eprintln!("{} up {} pub {:?} looked {} {:?} end {} start {} epochs {:?} flushed {} FL {:?}\n   {:?}\n   calls {:?}", b.id, b.is_up, b.published, b.looked_at, b.lifecycle, b.log.end(), b.log.start(), jangbu_core::epochs::LogView::epochs(&b.log), b.log.flushed, b.fetch_loop, b.replica, b.calls); } eprintln!("{:?} now {}", world.controller.view(), world.now_ms); }
     Violation { check: "W24", message: missing(world).unwrap_or_else(|| "it came to rest too late".to_owned()) }
 }
