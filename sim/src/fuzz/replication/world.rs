@@ -4,7 +4,7 @@ use jangbu_core::epochs::LogView;
 use jangbu_core::ids::{BrokerId, Offset};
 use jangbu_core::lifecycle::{HeartbeatAnswer, Output, Stage};
 use jangbu_core::museum::Switch;
-use jangbu_core::replica::{AlterPartitionOutcome, Became};
+use jangbu_core::replica::{AlterPartitionOutcome, Became, BrokersView};
 
 use super::broker::{Broker, Call, PARTITION, REQUEST_TIMEOUT};
 use super::check::{self, Book, Truth, Violation};
@@ -285,9 +285,11 @@ impl World {
             check::controller_state(self, self.checked_views)?;
             self.checked_views += 1;
         }
-        let isr = &self.controller.view().isr;
+        let view = self.controller.view();
         for broker in &mut self.brokers {
-            if isr.contains(&broker.id) && !broker.has_lost && broker.is_up {
+            let registered = view.standing(broker.id).map(|standing| standing.epoch);
+            let is_present = broker.is_up && registered == Some(broker.lifecycle.broker_epoch());
+            if view.isr.contains(&broker.id) && !broker.has_lost && is_present {
                 broker.is_unclean = false;
                 broker.is_lossy = false;
             }
