@@ -3,16 +3,24 @@ use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionIndex, ProducerId,
 use crate::metadata::ConfigResource;
 use crate::metadata::records::ResourceType;
 
-const SETTINGS: Settings = Settings {
-    num_partitions: 3,
-    default_replication_factor: 1,
-    delete_topics: true,
-    check_config: |key, value| match (key, value) {
-        ("retention.ms" | "cleanup.policy", value) if value != "bad" => Ok(()),
-        (key, value) => Err(format!("{key}={value} is refused")),
-    },
-    list_default: |key| (key == "cleanup.policy").then_some("delete"),
-};
+/// A node that is alone.
+fn settings() -> Settings {
+    Settings {
+        num_partitions: 3,
+        default_replication_factor: 1,
+        delete_topics: true,
+        check_config: |key, value| match (key, value) {
+            ("retention.ms" | "cleanup.policy", value) if value != "bad" => Ok(()),
+            (key, value) => Err(format!("{key}={value} is refused")),
+        },
+        list_default: |key| (key == "cleanup.policy").then_some("delete"),
+        default_min_insync_replicas: 1,
+        unclean_leader_election: false,
+        fence_new_brokers: false,
+        session_timeout: SESSION_TIMEOUT,
+        switches: Switches::default(),
+    }
+}
 
 /// A controller with a log of its own.
 struct Scene {
@@ -53,10 +61,16 @@ impl Scene {
         Ok(decision.response)
     }
 
+    fn new_incarnation(&mut self) -> Uuid {
+        self.draws += 1;
+        Uuid(u128::from(self.draws).to_be_bytes())
+    }
+
     fn register(&mut self, broker: i32) -> BrokerEpoch {
         let registration = Registration {
             broker_id: BrokerId(broker),
-            incarnation_id: Uuid([broker as u8; 16]),
+            incarnation_id: self.new_incarnation(),
+            previous_broker_epoch: None,
             endpoints: Vec::new(),
             features: Vec::new(),
             rack: None,
@@ -94,7 +108,7 @@ impl Scene {
 }
 
 fn single() -> Scene {
-    Scene::new(SETTINGS, &[1])
+    Scene::new(settings(), &[1])
 }
 
 fn topic(name: &str) -> NewTopic {
@@ -205,7 +219,7 @@ fn a_request_for_too_many_partitions_is_refused_before_they_are_built() {
 
 #[test]
 fn assignments_by_hand_are_checked() {
-    let mut scene = Scene::new(SETTINGS, &[1, 2, 3]);
+    let mut scene = Scene::new(settings(), &[1, 2, 3]);
     let by_hand = |assignments: &[(i32, &[i32])]| NewTopic {
         assignments: assignments
             .iter()
@@ -238,7 +252,7 @@ fn assignments_by_hand_are_checked() {
 
 #[test]
 fn replicas_and_leaders_spread_over_the_brokers() {
-    let mut scene = Scene::new(SETTINGS, &[1, 2, 3]);
+    let mut scene = Scene::new(settings(), &[1, 2, 3]);
     scene.create(NewTopic { partitions: 9, replication_factor: 2, ..topic("t") }).expect("three brokers");
     for broker in [1, 2, 3] {
         let partitions = &scene.controller.image().topic("t").expect("t").partitions;
@@ -285,7 +299,7 @@ fn topics_are_deleted_by_name_or_id_with_their_configuration() {
 
 #[test]
 fn topics_may_be_protected_from_deletion() {
-    let mut scene = Scene::new(Settings { delete_topics: false, ..SETTINGS }, &[1]);
+    let mut scene = Scene::new(Settings { delete_topics: false, ..settings() }, &[1]);
     scene.create(topic("t")).expect("t is new");
     let topics = vec![TopicReference::Name("t".to_owned())];
     let Ok(Response::TopicsDeleted(results)) = scene.run(&Command::DeleteTopics { topics }) else {
@@ -390,7 +404,7 @@ fn a_restart_raises_the_epoch_of_every_partition_of_which_it_has_the_only_copy()
 
 #[test]
 fn a_restart_hands_partitions_with_other_replicas_in_sync_to_those() {
-    let mut scene = Scene::new(SETTINGS, &[1, 2]);
+    let mut scene = Scene::new(settings(), &[1, 2]);
     let assignments = vec![(PartitionIndex(0), vec![BrokerId(1), BrokerId(2)])];
     scene.create(NewTopic { assignments, ..topic("t") }).expect("t is new");
     scene.register(1);
@@ -423,6 +437,7 @@ fn partitions_go_to_the_directory_with_the_fewest() {
     let registration = Registration {
         broker_id: BrokerId(1),
         incarnation_id: Uuid([9; 16]),
+        previous_broker_epoch: None,
         endpoints: Vec::new(),
         features: Vec::new(),
         rack: None,
