@@ -54,7 +54,8 @@ pub enum Fact {
         /// One past the last committed record.
         high_watermark: Offset,
     },
-    /// A log was opened after a stop.
+    /// A log was opened at a start, or begins empty, because it is new or because what there was of it went with the
+    /// power.
     Recovered {
         /// Where.
         partition: TopicPartition,

@@ -5,8 +5,9 @@
 //! incremental answer holds a partition only if it has records, an error, or a changed high watermark or log start.
 //!
 //! The cache is bounded twice: by sessions (`max.incremental.fetch.session.cache.slots`) and by the partitions they
-//! remember in sum, because a client may name as many as a request holds. A request that finds no room is answered
-//! with session id 0, which every client understands.
+//! remember in sum, because a client may name as many as a request holds; and a name that no topic can have is not
+//! remembered, because it may be 32 KiB long. A request that finds no room is answered with session id 0, which every
+//! client understands.
 
 mod session;
 #[cfg(test)]
@@ -38,12 +39,19 @@ pub struct Settings {
     pub eviction: Duration,
     /// Partitions that all sessions together may remember.
     pub partitions_max: usize,
+    /// Which of how many caches this is: the ids it gives leave the first when divided by the second.
+    pub shard: (i32, i32),
 }
 
 impl Default for Settings {
     /// Kafka's defaults; a hundred partitions for each session in the mean.
     fn default() -> Self {
-        Self { sessions_max: 1000, eviction: Duration::from_secs(120), partitions_max: 100_000 }
+        Self {
+            sessions_max: 1000,
+            eviction: Duration::from_secs(120),
+            partitions_max: 100_000,
+            shard: (0, 1),
+        }
     }
 }
 
@@ -192,13 +200,15 @@ impl FetchSessions {
         if session.by_topic_id != request.by_topic_id {
             return Err(SessionError::TopicIds);
         }
-        if request.partitions.len() > room && session.added_by(&request) > room {
+        let is_too_much = request.partitions.len() > room && session.added_by(&request) > room;
+        if is_too_much || request.partitions.iter().any(|asked| !asked.topic.is_memorable()) {
             // More than the cache may remember: the client starts anew, and is then answered without a session.
             self.remove(request.session_id);
             return Err(SessionError::NotFound);
         }
-        session.forget(&request.forgotten);
+        // In this order, as in Kafka: what is both named and forgotten is forgotten.
         session.update(request.partitions);
+        session.forget(&request.forgotten);
         if session.is_empty() {
             self.remove(request.session_id);
             return Ok((Context::Sessionless, Vec::new()));
@@ -225,6 +235,9 @@ impl FetchSessions {
         match context {
             Context::Sessionless => Ok(Completed { session_id: NO_SESSION, include: None }),
             Context::Full { by_topic_id, privileged } => {
+                if partitions.iter().any(|asked| !asked.topic.is_memorable()) {
+                    return Ok(Completed { session_id: NO_SESSION, include: None });
+                }
                 let session = Session::new(*by_topic_id, *privileged, now, partitions.iter().zip(answers));
                 Ok(Completed { session_id: self.open(session, now, random), include: None })
             }
@@ -253,10 +266,13 @@ impl FetchSessions {
                 return NO_SESSION;
             }
         }
-        let mut id = (random % (i32::MAX as u64 - 1)) as i32 + 1;
-        while self.sessions.contains_key(&id) {
-            id = if id == i32::MAX { 1 } else { id + 1 };
+        let (shard, shards) = self.settings.shard;
+        let ids = i32::MAX / shards - 1;
+        let mut place = (random % ids as u64) as i32;
+        while self.sessions.contains_key(&((place + 1) * shards + shard)) {
+            place = (place + 1) % ids;
         }
+        let id = (place + 1) * shards + shard;
         self.sessions.insert(id, session);
         self.touch(id, now);
         id

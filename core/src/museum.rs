@@ -20,8 +20,38 @@ macro_rules! switches {
 }
 
 switches! {
+    /// A proposal of another version of the partition's registration is accepted.
+    NoPartitionEpoch = "B5", "no-partition-epoch";
+    /// A proposal may name another incarnation of a replica than lives now (KIP-903, KAFKA-14139).
+    NoBrokerEpoch = "B6", "no-broker-epoch";
+    /// A fenced replica, or one that shuts down, may join the ISR (KIP-841, KAFKA-13916).
+    IsrAllowFenced = "B7", "isr-allow-fenced";
+    /// There are no eligible leader replicas: the last one in sync stays so, whatever becomes of it (KIP-966).
+    NoElr = "B8", "no-elr";
+    /// A replica that stopped uncleanly stays eligible (KIP-966).
+    ElrKeepUnclean = "B9", "elr-keep-unclean";
+    /// Replicas stay eligible when enough others are in sync again (KIP-966).
+    ElrSticky = "B10", "elr-sticky";
+    /// Replicas stay eligible when min.insync.replicas changes (KIP-966).
+    ElrSurvivesMinIsrChange = "B11", "elr-survives-minisr-change";
+    /// The last known leader is elected though it is fenced (KAFKA-19522).
+    ElectFenced = "B12", "elect-fenced";
+    /// A reassignment forgets who is eligible.
+    ElrForgetInReassign = "B13", "elr-forget-in-reassign";
+    /// A broker that restarts within its session stays in sync and leads on (KAFKA-18106, KAFKA-18635).
+    ReregistrationKeepsIsr = "B14", "rereg-keeps-isr";
+    /// A controller that knows less than the leader refuses for good instead of naming itself the wrong one
+    /// (KAFKA-14154).
+    ZombieController = "B18", "zombie-controller";
+    /// Brokers whose sessions end together are fenced on one state (KAFKA-13173).
+    BatchFence = "B20", "batch-fence";
+    /// A reassignment is complete when one of its targets is in sync (KAFKA-15665).
+    ReassignEarly = "B21", "reassign-early";
     /// The clean-shutdown marker is removed after the logs are loaded instead of before (KAFKA-10471).
     MarkerDeleteLate = "C1", "marker-delete-late";
+    /// The loading counts as finished only when the node has been serving for a while. Harmless alone: it takes away
+    /// what hides C1, that nothing is written to a log between the start and the end of the loading.
+    ServeWhileLoading = "C1+", "serve-while-loading";
     /// The recovery point is advanced before the flush that would justify it (KAFKA-10101).
     RecoveryPointEager = "C2", "recovery-point-eager";
     /// Checkpoint files are replaced without a sync of file and directory (KAFKA-16541, KAFKA-9892).

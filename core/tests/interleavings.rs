@@ -65,7 +65,8 @@ fn batch(count: usize) -> Batch {
 
 impl Scene {
     fn append(&self, count: usize) -> Appended {
-        let appended = self.partition.append_as_leader(&self.env, &batch(count), LeaderEpoch::NONE, NOW);
+        let appended =
+            self.partition.append_as_leader(&self.env, &batch(count), Acks::All, LeaderEpoch::NONE, NOW);
         appended.expect("the leader appends")
     }
 

@@ -26,6 +26,10 @@ pub struct Case {
     pub producers: Vec<ProducerCase>,
     /// The reading clients, one entry each.
     pub consumers: Vec<ConsumerCase>,
+    /// The clients that create and delete topics, one entry each.
+    pub churners: Vec<ChurnCase>,
+    /// The seeking clients, one entry each.
+    pub seekers: Vec<SeekerCase>,
     /// What must hold.
     pub checks: Vec<&'static str>,
     /// Which acknowledgements count.
@@ -86,6 +90,41 @@ pub struct ConsumerCase {
     pub max_wait: Duration,
 }
 
+/// A client of one seed that creates and deletes topics.
+#[derive(Clone, Debug)]
+pub struct ChurnCase {
+    /// Index of the topic that the others are like.
+    pub topic: usize,
+    /// Topics at a time.
+    pub topics: u64,
+    /// Time between two steps.
+    pub every: Duration,
+    /// Records in a batch.
+    pub records: u64,
+    /// Bytes of a record's value.
+    pub record_bytes: u64,
+}
+
+/// A seeking client of one seed.
+#[derive(Clone, Debug)]
+pub struct SeekerCase {
+    /// Index of its topic.
+    pub topic: usize,
+    /// Time between two looks.
+    pub every: Duration,
+    /// Bytes a fetch may bring.
+    pub fetch_bytes: u64,
+}
+
+/// The clients of one seed.
+#[derive(Default)]
+struct Clients {
+    producers: Vec<ProducerCase>,
+    consumers: Vec<ConsumerCase>,
+    seekers: Vec<SeekerCase>,
+    churners: Vec<ChurnCase>,
+}
+
 impl Case {
     /// Makes the choices of one seed, and its plan. With a recorded plan both are repeated from it.
     pub fn draw(scenario: &Scenario, seed: u64, recorded: Option<&Plan>) -> (Self, Plan) {
@@ -128,7 +167,7 @@ impl Case {
                 config: config_values(drawing, &format!("{}.config", topic.name), &topic.config),
             })
             .collect();
-        let (producers, consumers) = clients(scenario, drawing);
+        let Clients { producers, consumers, seekers, churners } = clients(scenario, drawing);
         Self {
             duration,
             brokers,
@@ -139,6 +178,8 @@ impl Case {
             topics,
             producers,
             consumers,
+            churners,
+            seekers,
             checks: scenario.checks.clone(),
             promise: scenario.promise,
             progress_within: drawing.value("liveness.progress_within", &scenario.liveness.progress_within),
@@ -155,11 +196,11 @@ fn config_values(drawing: &mut Drawing, title: &str, choices: &ConfigChoices) ->
         .collect()
 }
 
-fn clients(scenario: &Scenario, drawing: &mut Drawing) -> (Vec<ProducerCase>, Vec<ConsumerCase>) {
+fn clients(scenario: &Scenario, drawing: &mut Drawing) -> Clients {
     let topic_index = |name: &str| {
         scenario.topics.iter().position(|topic| topic.name == name).expect("the parser checked the topic")
     };
-    let (mut producers, mut consumers) = (Vec::new(), Vec::new());
+    let mut clients = Clients::default();
     for (number, workload) in scenario.workloads.iter().enumerate() {
         let title = format!("workload {}", number + 1);
         match workload {
@@ -169,7 +210,7 @@ fn clients(scenario: &Scenario, drawing: &mut Drawing) -> (Vec<ProducerCase>, Ve
                     let title = format!("{title}.{}", client + 1);
                     let acks = drawing.value(&format!("{title}.acks"), &choices.acks);
                     let idempotent = drawing.value(&format!("{title}.idempotent"), &choices.idempotent);
-                    producers.push(ProducerCase {
+                    clients.producers.push(ProducerCase {
                         topic: topic_index(&choices.topic),
                         acks: if acks == "all" { -1 } else { acks.parse().expect("the parser checked acks") },
                         // Kafka's rule: an idempotent producer waits for all replicas.
@@ -186,14 +227,36 @@ fn clients(scenario: &Scenario, drawing: &mut Drawing) -> (Vec<ProducerCase>, Ve
             Workload::Consume(choices) => {
                 for client in 0..drawing.value(&format!("{title}.clients"), &choices.clients) {
                     let title = format!("{title}.{}", client + 1);
-                    consumers.push(ConsumerCase {
+                    clients.consumers.push(ConsumerCase {
                         topic: topic_index(&choices.topic),
                         fetch_bytes: drawing.value(&format!("{title}.fetch_bytes"), &choices.fetch_bytes),
                         max_wait: drawing.value(&format!("{title}.max_wait"), &choices.max_wait),
                     });
                 }
             }
+            Workload::Churn(choices) => {
+                for client in 0..drawing.value(&format!("{title}.clients"), &choices.clients) {
+                    let title = format!("{title}.{}", client + 1);
+                    clients.churners.push(ChurnCase {
+                        topic: topic_index(&choices.topic),
+                        topics: drawing.value(&format!("{title}.topics"), &choices.topics).max(1),
+                        every: drawing.value(&format!("{title}.every"), &choices.every),
+                        records: drawing.value(&format!("{title}.records"), &choices.records).max(1),
+                        record_bytes: drawing.value(&format!("{title}.record_bytes"), &choices.record_bytes),
+                    });
+                }
+            }
+            Workload::Seek(choices) => {
+                for client in 0..drawing.value(&format!("{title}.clients"), &choices.clients) {
+                    let title = format!("{title}.{}", client + 1);
+                    clients.seekers.push(SeekerCase {
+                        topic: topic_index(&choices.topic),
+                        every: drawing.value(&format!("{title}.every"), &choices.every),
+                        fetch_bytes: drawing.value(&format!("{title}.fetch_bytes"), &choices.fetch_bytes),
+                    });
+                }
+            }
         }
     }
-    (producers, consumers)
+    clients
 }

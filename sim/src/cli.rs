@@ -15,6 +15,7 @@ Examples:
   sim --replay target/sim/disk_error-17/plan.toml --pin   the same faults on the same nodes, without the generator
   sim scenarios/fast/pause.toml --check-determinism 100   every seed twice, traces compared
   sim scenarios/fast/*.toml --time 10m --format json      as many seeds as ten minutes allow
+  sim scenarios/fast/*.toml --seeds 100 --require-sites   did a crash strike at every disk call of the core?
   sim bugs --only C2,trust-index                          does the simulator find what these guards prevent?
 
 Exit codes:
@@ -85,7 +86,7 @@ pub struct RunArgs {
     /// What is printed to stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// Fails unless every disk site of the core was struck at least once
+    /// Prints the table of the core's disk sites, a line each, and fails unless a crash struck at every one
     #[arg(long)]
     pub require_sites: bool,
     /// Lists the faults, what they do and what must survive them

@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::report::{Ending, Report};
 use crate::scenario::{self, Scenario, did_you_mean};
-use crate::simulate;
+use crate::sites::Table;
 use crate::world::Leak;
 
 /// Runs what the command line asks for.
@@ -91,13 +91,14 @@ fn run_scenario(
 
 /// The disk sites are looked at over all scenarios together: no single one gets to all of them.
 fn report(arguments: &RunArgs, batches: &[(&Scenario, Batch)]) -> anyhow::Result<Ending> {
-    let unreached = simulate::unstruck_sites(
+    let table = Table::new(
         batches
             .iter()
             .flat_map(|(_, batch)| batch.verdicts.values())
             .filter_map(|verdict| verdict.outcome())
             .flat_map(|outcome| &outcome.sites),
     );
+    let missed = table.missed();
     let mut worst = Ending::Passed;
     for (scenario, batch) in batches {
         let report = Report {
@@ -106,8 +107,7 @@ fn report(arguments: &RunArgs, batches: &[(&Scenario, Batch)]) -> anyhow::Result
             replay: arguments.replay.as_deref(),
             switches: &arguments.switches,
             out: &arguments.out,
-            unreached: unreached.clone(),
-            require_sites: arguments.require_sites,
+            unreached: missed.clone(),
         };
         report.write_files()?;
         match arguments.format {
@@ -115,6 +115,15 @@ fn report(arguments: &RunArgs, batches: &[(&Scenario, Batch)]) -> anyhow::Result
             Format::Json => println!("{}", report.json()),
         }
         worst = worst.max(report.ending());
+    }
+    if arguments.require_sites {
+        match arguments.format {
+            Format::Text => print!("{}", table.text()),
+            Format::Json => print!("{}", table.json()),
+        }
+        if !missed.is_empty() {
+            worst = worst.max(Ending::Violated);
+        }
     }
     Ok(worst)
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::world::SiteCount;
+
 /// What came of one run of one seed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
@@ -30,7 +32,7 @@ pub struct Outcome {
     /// Rare states that were visited.
     pub marks: BTreeMap<String, u64>,
     /// Disk sites: calls, and how many of them a crash or an error struck.
-    pub sites: BTreeMap<String, (u64, u64)>,
+    pub sites: BTreeMap<String, SiteCount>,
     /// The broker each fault of the plan struck, in the plan's order.
     pub resolved: Vec<Option<u64>>,
     /// Events kept for people, when they were asked for.

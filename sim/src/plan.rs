@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::case::Case;
 use crate::fault::{self, Kind, Parameters, Target};
 use crate::scenario::{
-    Choice, Drawable, Drawing, Scenario, ScenarioError, Source, Table, When, check_name, parse_table,
+    Choice, Drawable, Drawing, Scenario, ScenarioError, Source, Table, When, check_name, during, parse_table,
 };
 
 /// A seed's values and faults.
@@ -30,6 +30,8 @@ pub struct Plan {
 /// One fault of a plan.
 #[derive(Clone, Debug)]
 pub struct Entry {
+    /// Whether it strikes when the brokers are started for the first time, before the load.
+    pub in_set_up: bool,
     /// When, since the load began.
     pub at: Duration,
     /// What.
@@ -40,6 +42,13 @@ pub struct Entry {
     pub resolved: Option<u64>,
     /// Its parameters.
     pub parameters: Parameters,
+}
+
+impl Entry {
+    /// The order in which faults strike.
+    fn order(&self) -> (bool, Duration) {
+        (!self.in_set_up, self.at)
+    }
 }
 
 /// More than this many of one fault in one seed is a slip of the pen.
@@ -64,6 +73,7 @@ impl Plan {
                     .map(|(name, choice)| (*name, draw_parameter(choice, drawing)))
                     .collect();
                 entries.push(Entry {
+                    in_set_up: matches!(choice.when, When::SetUp),
                     at,
                     kind: choice.kind,
                     target,
@@ -72,7 +82,7 @@ impl Plan {
                 });
             }
         }
-        entries.sort_by_key(|entry| entry.at);
+        entries.sort_by_key(Entry::order);
         entries
     }
 
@@ -93,6 +103,9 @@ impl Plan {
                 quoted(entry.kind.name),
                 quoted(&entry.target.to_text())
             );
+            if entry.in_set_up {
+                let _ = writeln!(text, "during = \"set-up\"");
+            }
             if let Some(node) = entry.resolved {
                 let _ = writeln!(text, "resolved = {node}");
             }
@@ -115,9 +128,12 @@ impl Plan {
         let line = |entry: &Entry| {
             let parameters: Vec<String> =
                 entry.parameters.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let at = match entry.in_set_up {
+                true => "set-up".to_owned(),
+                false => format!("{:.6}s", entry.at.as_secs_f64()),
+            };
             format!(
-                "{:>11.6}s  {:<22} {:<8} {}",
-                entry.at.as_secs_f64(),
+                "{at:>12}  {:<22} {:<8} {}",
                 entry.kind.name,
                 entry.target.to_text(),
                 parameters.join(" ")
@@ -161,7 +177,7 @@ impl Plan {
             entries.push(read_entry(&source, table)?);
         }
         top.finish()?;
-        entries.sort_by_key(|entry: &Entry| entry.at);
+        entries.sort_by_key(Entry::order);
         Ok(Self { scenario, seed, drawn, entries })
     }
 }
@@ -173,6 +189,7 @@ fn read_entry(source: &Arc<Source>, mut table: Table<'_>) -> Result<Entry, Scena
     check_name(source, kind_entry.span(), &name, &kinds, "fault")?;
     let kind = fault::find(&name).expect("the name was checked");
     let at = table.fixed("at")?.ok_or_else(|| table.error("a fault of a plan needs `at`"))?;
+    let in_set_up = table.take("during").map(|entry| during(source, &entry)).transpose()?.is_some();
     let target_entry = table.require("target")?;
     let target = Target::from_text(&target_entry.text(source)?)
         .map_err(|message| ScenarioError::new(source, target_entry.span(), message))?;
@@ -192,11 +209,12 @@ fn read_entry(source: &Arc<Source>, mut table: Table<'_>) -> Result<Entry, Scena
         parameters.0.insert(parameter.name, text);
     }
     table.finish()?;
-    Ok(Entry { at, kind, target, resolved, parameters })
+    Ok(Entry { in_set_up, at, kind, target, resolved, parameters })
 }
 
 fn times(when: &When, title: &str, duration: Duration, drawing: &mut Drawing) -> Vec<Duration> {
     match when {
+        When::SetUp => vec![Duration::ZERO],
         When::At(at) => vec![drawing.value(&format!("{title}.at"), at)],
         When::Every { mean, first_after } => {
             let mean = drawing.value(&format!("{title}.mean_every"), mean).max(Duration::from_micros(1));
@@ -260,6 +278,10 @@ kind = "crash_at_disk_call"
 at = "5s"
 target = "node 1"
 calls = "1..50"
+site = ["log.dir.*", "any"]
+[[fault]]
+kind = "crash_at_disk_call"
+during = "set-up"
 "#;
 
     #[test]

@@ -1,16 +1,20 @@
 //! ApiVersions, versions 0 to 4 (KIP-35, KIP-511, KIP-584): which requests in which versions, and which features.
 //!
 //! Every key of the table in `wire::api_key` has a handler, and nothing else is listed. A version that is not known
-//! is answered in version 0 with UNSUPPORTED_VERSION by the dispatcher, before the body is looked at. The one feature
+//! is answered in version 0 with UNSUPPORTED_VERSION by the dispatcher, before the body is looked at; a client whose
+//! name or version KIP-511 does not allow is answered INVALID_REQUEST, and may go on all the same. The one feature
 //! is `metadata.version`: without `transaction.version` and its like clients keep to what is there.
 
 use bytes::BytesMut;
 
 use super::Services;
 use crate::env::Env;
+use crate::error::ErrorCode;
 use crate::metadata::records::{METADATA_VERSION, METADATA_VERSION_FEATURE, METADATA_VERSION_MIN};
 use crate::server::dispatch::{Refusal, Request};
-use crate::wire::api::api_versions::{ApiVersionsRequest, Feature, Features, encode_response};
+use crate::wire::api::api_versions::{
+    ApiVersionsRequest, Feature, Features, encode_refusal, encode_response,
+};
 
 /// From this version on the answer tells features.
 const FEATURES_MIN: i16 = 3;
@@ -22,8 +26,13 @@ pub(crate) fn handle<E: Env>(
     buffer: &mut BytesMut,
 ) -> Result<(), Refusal> {
     let version = request.version();
-    ApiVersionsRequest::decode(&request.body, version).map_err(|cause| request.undecodable(&cause))?;
+    let asked =
+        ApiVersionsRequest::decode(&request.body, version).map_err(|cause| request.undecodable(&cause))?;
     let correlation_id = request.header.correlation_id;
+    if !asked.is_valid(version) {
+        encode_refusal(correlation_id, version, ErrorCode::InvalidRequest, buffer);
+        return Ok(());
+    }
     if version < FEATURES_MIN {
         encode_response(correlation_id, version, 0, Features::NONE, buffer);
         return Ok(());

@@ -20,8 +20,6 @@ use crate::wire::messages::create_topics_request::CreatableTopic;
 use crate::wire::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use crate::wire::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
-/// The log of the metadata itself, which no client creates.
-const METADATA_TOPIC: &str = "__cluster_metadata";
 /// From this version on answers hold configs and counts.
 const DETAILS_MIN: i16 = 5;
 /// From this version on answers hold topic ids.
@@ -43,9 +41,6 @@ pub(crate) async fn handle<E: Env>(
         asked.topics.into_iter().filter(|topic| seen.insert(topic.name.clone())).collect();
     let answered: Vec<StrBytes> = topics.iter().map(|topic| topic.name.clone()).collect();
     let items = topics.into_iter().map(|topic| match names.get(&topic.name) {
-        Some(1) if topic.name.as_str() == METADATA_TOPIC => {
-            Err(Fault::new(ErrorCode::InvalidRequest, "the metadata topic is the quorum's to create"))
-        }
         Some(1) => Ok(wanted(topic)),
         _ => Err(Fault::new(ErrorCode::InvalidRequest, "the request names this topic more than once")),
     });

@@ -1,14 +1,15 @@
 //! DescribeTopicPartitions, version 0 (KIP-966): topics page by page, in the order of their names.
 //!
 //! A page holds at most `max.request.partition.size.limit` partitions; a cursor says where the next begins. The lists
-//! of eligible leaders are never null: Kafka's own tools cannot read that.
+//! of eligible leaders are never null: Kafka's own tools cannot read that. A topic that does not exist takes the room of
+//! a partition. A cursor that cannot be is INVALID_REQUEST, told at each topic, since the answer has no error of its own.
 
 use std::collections::BTreeSet;
 
 use bytes::BytesMut;
 
 use super::services::{numbers, offline_replicas};
-use super::{Services, decode, message, respond};
+use super::{Services, decode, message, operations, respond};
 use crate::env::Env;
 use crate::error::ErrorCode;
 use crate::ids::BrokerId;
@@ -18,7 +19,9 @@ use crate::wire::codec;
 use crate::wire::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
 };
-use crate::wire::messages::{DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
+use crate::wire::messages::{
+    DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, describe_topic_partitions_request,
+};
 
 pub(crate) fn handle<E: Env>(
     services: &Services<E>,
@@ -33,6 +36,14 @@ pub(crate) fn handle<E: Env>(
         partitions_left: limit.clamp(1, services.config.described_partitions_max),
         response: DescribeTopicPartitionsResponse::default(),
     };
+    if let Some(cursor) = &asked.cursor
+        && !is_lawful(cursor, &asked)
+    {
+        for topic in &asked.topics {
+            page.error(&topic.name, ErrorCode::InvalidRequest);
+        }
+        return respond(request, &page.response, buffer);
+    }
     let (start, first_partition) = match &asked.cursor {
         Some(cursor) => (cursor.topic_name.as_str(), usize::try_from(cursor.partition_index).unwrap_or(0)),
         None => ("", 0),
@@ -59,6 +70,15 @@ pub(crate) fn handle<E: Env>(
     respond(request, &page.response, buffer)
 }
 
+/// Whether a cursor can be one of ours: it names a partition, and a topic of the list if there is a list.
+fn is_lawful(
+    cursor: &describe_topic_partitions_request::Cursor,
+    asked: &DescribeTopicPartitionsRequest,
+) -> bool {
+    let is_listed = || asked.topics.iter().any(|topic| topic.name == cursor.topic_name);
+    cursor.partition_index >= 0 && (asked.topics.is_empty() || is_listed())
+}
+
 struct Page<'a> {
     image: &'a MetadataImage,
     partitions_left: usize,
@@ -78,6 +98,7 @@ impl Page<'_> {
             name: Some(topic.name.as_str().into()),
             topic_id: codec::Uuid::from_bytes(topic.id.0),
             is_internal: topic.is_internal(),
+            topic_authorized_operations: operations::TOPIC,
             partitions: partitions.map(|(index, image)| self.partition(first + index, image)).collect(),
         }));
         self.partitions_left -= told;
@@ -85,11 +106,19 @@ impl Page<'_> {
     }
 
     fn unknown(&mut self, name: &str) -> bool {
+        if self.partitions_left == 0 {
+            return self.end_before(name, 0);
+        }
+        self.partitions_left -= 1;
+        self.error(name, ErrorCode::UnknownTopicOrPartition);
+        true
+    }
+
+    fn error(&mut self, name: &str, error: ErrorCode) {
         self.response.topics.push(message!(DescribeTopicPartitionsResponseTopic {
-            error_code: ErrorCode::UnknownTopicOrPartition.code(),
+            error_code: error.code(),
             name: Some(name.into()),
         }));
-        true
     }
 
     fn end_before(&mut self, name: &str, partition: usize) -> bool {

@@ -10,6 +10,9 @@ use crate::replica::producers::ProducerError;
 pub fn append(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::Leadership(error) => leadership(error),
+        AppendError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
+        AppendError::NotEnoughReplicasAfterAppend => ErrorCode::NotEnoughReplicasAfterAppend,
+        AppendError::Timestamp { .. } => ErrorCode::InvalidTimestamp,
         AppendError::TooLarge { .. } => ErrorCode::MessageTooLarge,
         AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
         AppendError::Offsets { .. } => ErrorCode::InvalidRecord,
@@ -77,6 +80,18 @@ pub fn rejection(rejection: &Rejection) -> ErrorCode {
         Rejection::PolicyViolation(_) => ErrorCode::PolicyViolation,
         Rejection::TopicDeletionDisabled => ErrorCode::TopicDeletionDisabled,
         Rejection::StaleBrokerEpoch { .. } => ErrorCode::StaleBrokerEpoch,
+        Rejection::UnknownPartition(_) => ErrorCode::UnknownTopicOrPartition,
+        Rejection::UnknownBroker(_) => ErrorCode::BrokerIdNotRegistered,
+        Rejection::DuplicateBroker(_) => ErrorCode::DuplicateBrokerRegistration,
+        Rejection::InvalidRegistration(_) => ErrorCode::InvalidRegistration,
+        Rejection::FencedLeaderEpoch(_) => ErrorCode::FencedLeaderEpoch,
+        Rejection::InvalidUpdateVersion(_) => ErrorCode::InvalidUpdateVersion,
+        Rejection::IneligibleReplica(_) => ErrorCode::IneligibleReplica,
+        Rejection::NewLeaderElected => ErrorCode::NewLeaderElected,
+        Rejection::ElectionNotNeeded => ErrorCode::ElectionNotNeeded,
+        Rejection::PreferredLeaderNotAvailable => ErrorCode::PreferredLeaderNotAvailable,
+        Rejection::EligibleLeadersNotAvailable => ErrorCode::EligibleLeadersNotAvailable,
+        Rejection::NoReassignmentInProgress => ErrorCode::NoReassignmentInProgress,
         Rejection::NotController => ErrorCode::NotController,
     }
 }

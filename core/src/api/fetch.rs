@@ -38,7 +38,9 @@ pub(crate) async fn handle<E: Env>(
         Ok(asked) => asked,
         Err(refusal) => return Handled::Refused(refusal),
     };
+    // A long poll keeps neither the frame nor what was cut from it.
     request.body = Bytes::new();
+    request.header.client_id = None;
     let now = services.env.clock().now();
     let deadline = now + Duration::from_millis(u64::try_from(asked.max_wait_ms).unwrap_or(0));
     let bytes_max = usize::try_from(asked.max_bytes).unwrap_or(0).min(services.config.fetch_bytes_max);
@@ -111,7 +113,7 @@ impl<E: Env> Fetching<E> {
         let begun = if is_sessionless {
             Ok((Context::Sessionless, session.partitions))
         } else {
-            services.fetch_sessions().begin(session, services.env.clock().now())
+            services.fetch_sessions_of(session.session_id).begin(session, services.env.clock().now())
         };
         let (context, partitions) = match begun {
             Ok(begun) => begun,

@@ -4,6 +4,19 @@ use super::error_map;
 use crate::controller::Rejection;
 use crate::error::ErrorCode;
 
+/// The longest text beside an error code. Such texts quote clients, and what is too long for its length prefix would
+/// cost the answer to everything else in the request.
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// The text, cut where it is too long for an answer.
+pub(super) fn cut(mut message: String) -> String {
+    if message.len() > MESSAGE_BYTES_MAX {
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        message.push_str("...");
+    }
+    message
+}
+
 /// Why one item is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -13,7 +26,7 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: cut(message.into()) }
     }
 }
 

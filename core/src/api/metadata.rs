@@ -2,7 +2,8 @@
 //!
 //! All topics: null, and in version 0 the empty list; an empty list means none from version 1 on. A topic that is
 //! named and does not exist is created when the request and `auto.create.topics.enable` both allow it; the answer
-//! then holds the topic, which can be used at once, or UNKNOWN_TOPIC_OR_PARTITION while it cannot. Each topic is told
+//! then holds the topic, which can be used at once, or UNKNOWN_TOPIC_OR_PARTITION while it cannot. Kafka's internal
+//! topics are not created this way: a later version would find ordinary topics where it keeps groups. Each topic is told
 //! once, however often it is named. The leader epoch is the durable one, never -1 (KIP-320). Version 13 may answer
 //! REBOOTSTRAP_REQUIRED (KIP-1102), for which there is no reason here.
 
@@ -10,12 +11,13 @@ use std::collections::BTreeSet;
 
 use bytes::BytesMut;
 
-use super::services::{address, is_topic_name, numbers, offline_replicas};
+use super::services::{address, numbers, offline_replicas};
+use super::turns::Turns;
 use super::{Services, create_topics, decode, message, operations, respond};
 use crate::env::Env;
 use crate::error::ErrorCode;
 use crate::ids::{BrokerId, TopicId, Uuid};
-use crate::metadata::{MetadataImage, PartitionImage, TopicImage};
+use crate::metadata::{MetadataImage, PartitionImage, TopicImage, is_internal_topic_name, topic_name_flaw};
 use crate::server::dispatch::{Refusal, Request};
 use crate::wire::codec;
 use crate::wire::messages::metadata_response::{
@@ -48,6 +50,7 @@ pub(crate) async fn handle<E: Env>(
     let version = request.version();
     let mut image = services.image();
     let mut topics = Vec::new();
+    let mut turns = Turns::default();
     let teller = |image: &MetadataImage| Teller {
         version,
         operations: asked.include_topic_authorized_operations.then_some(operations::TOPIC),
@@ -56,14 +59,19 @@ pub(crate) async fn handle<E: Env>(
     match named(&asked, version) {
         None => {
             let teller = teller(&image);
-            topics.extend(image.topics().map(|topic| teller.topic(&image, topic)));
+            for topic in image.topics() {
+                turns.next(topic.partitions.len()).await;
+                topics.push(teller.topic(&image, topic));
+            }
         }
         Some(wanted) => {
             let allowed = version < AUTO_CREATE_FIELD_MIN || asked.allow_auto_topic_creation;
             let missing: Vec<String> = wanted
                 .iter()
                 .filter_map(|named| match named {
-                    Named::Name(name) if image.topic(name).is_none() => Some(name.clone()),
+                    Named::Name(name) if image.topic(name).is_none() && !is_internal_topic_name(name) => {
+                        Some(name.clone())
+                    }
                     _ => None,
                 })
                 .collect();
@@ -74,6 +82,7 @@ pub(crate) async fn handle<E: Env>(
             }
             let teller = teller(&image);
             for named in &wanted {
+                turns.next(1).await;
                 topics.push(match named {
                     Named::Name(name) => match image.topic(name) {
                         Some(topic) => teller.topic(&image, topic),
@@ -125,7 +134,10 @@ fn named(asked: &MetadataRequest, version: i16) -> Option<Vec<Named>> {
 }
 
 fn missing_code(name: &str) -> ErrorCode {
-    if is_topic_name(name) { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException }
+    match topic_name_flaw(name) {
+        None => ErrorCode::UnknownTopicOrPartition,
+        Some(_) => ErrorCode::InvalidTopicException,
+    }
 }
 
 fn brokers(image: &MetadataImage) -> Vec<MetadataResponseBroker> {

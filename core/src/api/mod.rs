@@ -27,6 +27,7 @@ pub(crate) mod produce;
 mod services;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use bytes::BytesMut;
 
@@ -68,7 +69,7 @@ pub(crate) async fn handle_rare<E: Env>(
         ApiKey::DeleteRecords => delete_records::handle(services, request, buffer).await,
         ApiKey::InitProducerId => init_producer_id::handle(services, request, buffer).await,
         ApiKey::OffsetForLeaderEpoch => offset_for_leader_epoch::handle(services, request, buffer).await,
-        ApiKey::DescribeConfigs => describe_configs::handle(services, request, buffer),
+        ApiKey::DescribeConfigs => describe_configs::handle(services, request, buffer).await,
         ApiKey::AlterConfigs => alter_configs::handle(services, request, buffer).await,
         ApiKey::CreatePartitions => create_partitions::handle(services, request, buffer).await,
         ApiKey::IncrementalAlterConfigs => incremental_alter_configs::handle(services, request, buffer).await,

@@ -27,6 +27,7 @@ use crate::server::response::Outgoing;
 use crate::sync::Arc;
 use crate::time::Instant;
 use crate::wire::api::produce::{PartitionProduced, ProduceRequest, ProduceResponse, TopicProduced};
+use crate::wire::codec::StrBytes;
 use crate::wire::{ApiKey, response};
 
 /// From this version on topics are named by id.
@@ -35,11 +36,11 @@ const TOPIC_ID_MIN: i16 = 13;
 /// Why a partition's records were not taken, or not acknowledged.
 struct Rejection {
     code: ErrorCode,
-    message: String,
+    message: StrBytes,
 }
 
 impl Rejection {
-    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+    fn new(code: ErrorCode, message: impl Into<StrBytes>) -> Self {
         Self { code, message: message.into() }
     }
 }
@@ -63,7 +64,7 @@ pub(crate) async fn handle<E: Env>(
             None => Handled::Done,
             Some(cause) => Handled::Refused(Refusal::Unacknowledged {
                 client_id: request.printable_client_id(),
-                cause: cause.message,
+                cause: cause.message.into_string(),
             }),
         };
     }
@@ -167,8 +168,9 @@ impl<E: Env> Answering<E> {
             return Err(no_transactions());
         }
         let env = &self.services.env;
+        let acks = if self.acks == -1 { Acks::All } else { Acks::Leader };
         let appended = partition
-            .append_as_leader(env, &batch, LeaderEpoch::NONE, env.clock().wall())
+            .append_as_leader(env, &batch, acks, LeaderEpoch::NONE, env.clock().wall())
             .map_err(|error| Rejection::new(error_map::append(&error), error.to_string()))?;
         Ok((partition, appended))
     }
@@ -235,7 +237,7 @@ impl<E: Env> Answering<E> {
     ) {
         let answer = &mut self.response.topics[topic].partitions[partition];
         answer.error_code = rejection.code.code();
-        answer.error_message = Some(rejection.message.as_str().into());
+        answer.error_message = Some(rejection.message.clone());
         if let Some(id) = id {
             answer.current_leader = self.hints.leader_of(&self.services, id, rejection.code);
         }
@@ -261,7 +263,7 @@ impl<E: Env> Answering<E> {
         let header_flexible = ApiKey::Produce.response_header_is_flexible(self.version);
         let frame = response::begin(self.correlation_id, header_flexible, buffer);
         self.response.encode(self.version, buffer);
-        frame.end(buffer);
+        frame.end(buffer).expect("100,000 entries of a few hundred bytes, and the names of one request");
     }
 }
 

@@ -24,7 +24,8 @@ pub struct Services<E: Env> {
     pub parked: Arc<Parked>,
     /// The metadata, and who changes it.
     pub quorum: Quorum,
-    fetch_sessions: Mutex<FetchSessions>,
+    /// In shards, so that a consumer of thousands of partitions does not hold up everybody else's.
+    fetch_sessions: Vec<Mutex<FetchSessions>>,
 }
 
 impl<E: Env> Services<E> {
@@ -35,9 +36,8 @@ impl<E: Env> Services<E> {
         (table, parked): (Arc<Table<E>>, Arc<Parked>),
         quorum: Quorum,
     ) -> Self {
-        let sessions =
-            fetch_session::Settings { sessions_max: config.fetch_sessions_max, ..Default::default() };
-        Self { env, config, table, parked, quorum, fetch_sessions: Mutex::new(FetchSessions::new(sessions)) }
+        let fetch_sessions = session_shards(config.fetch_sessions_max);
+        Self { env, config, table, parked, quorum, fetch_sessions }
     }
 
     /// The metadata as this broker knows it.
@@ -45,8 +45,15 @@ impl<E: Env> Services<E> {
         self.quorum.image()
     }
 
-    pub(super) fn fetch_sessions(&self) -> MutexGuard<'_, FetchSessions> {
-        self.fetch_sessions.lock().expect("no panic happens inside the sessions")
+    /// The fetch sessions among which is the one with this id.
+    pub(super) fn fetch_sessions_of(&self, session_id: i32) -> MutexGuard<'_, FetchSessions> {
+        let shard = session_id.rem_euclid(self.fetch_sessions.len() as i32);
+        self.fetch_sessions[shard as usize].lock().expect("no panic happens inside the sessions")
+    }
+
+    /// Those among which a new one shall be: any.
+    pub(super) fn fetch_sessions_for_new(&self, random: u64) -> MutexGuard<'_, FetchSessions> {
+        self.fetch_sessions_of((random >> 32) as i32)
     }
 
     /// The id of a topic.
@@ -77,10 +84,24 @@ impl<E: Env> Services<E> {
     }
 }
 
-/// Whether a topic can have this name: its partitions' directories and metrics are named after it in Kafka.
-pub(super) fn is_topic_name(name: &str) -> bool {
-    let is_lawful = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    (1..=249).contains(&name.len()) && name != "." && name != ".." && name.chars().all(is_lawful)
+/// How many caches share the sessions, when there are enough of them.
+const SESSION_SHARDS: usize = 4;
+/// So many that none of the shards is small.
+const SHARDED_SESSIONS_MIN: usize = 100;
+/// Partitions that the sessions of one shard may remember.
+const SHARD_PARTITIONS_MAX: usize = 50_000;
+
+fn session_shards(sessions_max: usize) -> Vec<Mutex<FetchSessions>> {
+    let shards = if sessions_max < SHARDED_SESSIONS_MIN { 1 } else { SESSION_SHARDS };
+    let shard = |number: usize| {
+        FetchSessions::new(fetch_session::Settings {
+            sessions_max: (sessions_max + number) / shards,
+            partitions_max: SHARD_PARTITIONS_MAX,
+            shard: (number as i32, shards as i32),
+            ..Default::default()
+        })
+    };
+    (0..shards).map(|number| Mutex::new(shard(number))).collect()
 }
 
 /// Where clients reach a broker: host and port.

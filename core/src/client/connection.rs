@@ -196,7 +196,7 @@ impl Connection {
         let frame =
             request::begin(key, version, correlation_id, Some(&self.shared.client_id), &mut state.outgoing);
         body(&mut state.outgoing);
-        frame.end(&mut state.outgoing);
+        frame.end(&mut state.outgoing).expect("no request of this client takes gigabytes");
         if let Some(complete) = complete {
             state.pending.push_back(Pending { number, correlation_id, deadline, complete });
         }
@@ -368,7 +368,7 @@ async fn ask_versions(
         let mut buffer = BytesMut::new();
         let frame = request::begin(ApiKey::ApiVersions, version, 0, Some(client_id), &mut buffer);
         message.encode(version, &mut buffer);
-        frame.end(&mut buffer);
+        frame.end(&mut buffer).expect("the request takes no gigabytes");
         writer.write(buffer.freeze(), false).await?;
         let frame = incoming.frame(reader).await?;
         let answer = response::body(&frame, false).and_then(|body| Offered::decode(&body, version));

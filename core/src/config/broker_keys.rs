@@ -78,7 +78,8 @@ pub const BROKER_KEYS: &[Key] = &[
         "fetch.max.bytes",
         Kind::Int,
         "57671680",
-        Bounds::AtLeast(1024),
+        // Kafka: up to 2 GiB, which leaves no room for the rest of the frame.
+        Bounds::Between(1024, 1 << 30),
         "The most bytes one fetch is answered with, whatever it asks for.",
     ),
     unset(
@@ -226,15 +227,10 @@ pub const BROKER_KEYS: &[Key] = &[
         "log.roll.jitter.hours",
         Kind::Int,
         "0",
-        Bounds::AtLeast(0),
+        Bounds::Only("0"),
         "The default of a topic's segment.jitter.ms, in hours, when log.roll.jitter.ms is not given.",
     ),
-    unset(
-        "log.roll.jitter.ms",
-        Kind::Long,
-        Bounds::AtLeast(0),
-        "The default of a topic's segment.jitter.ms.",
-    ),
+    unset("log.roll.jitter.ms", Kind::Long, Bounds::Only("0"), "The default of a topic's segment.jitter.ms."),
     unset("log.roll.ms", Kind::Long, Bounds::AtLeast(1), "The default of a topic's segment.ms."),
     key(
         "log.segment.bytes",
@@ -288,7 +284,8 @@ pub const BROKER_KEYS: &[Key] = &[
         "metadata.log.segment.bytes",
         Kind::Int,
         "1073741824",
-        Bounds::AtLeast(12),
+        // As Kafka's: a change of metadata that is larger than a segment could not be written.
+        Bounds::AtLeast(8 << 20),
         "The segment.bytes of the metadata log.",
     ),
     key(
@@ -346,14 +343,15 @@ pub const BROKER_KEYS: &[Key] = &[
         "socket.request.max.bytes",
         Kind::Int,
         "104857600",
-        Bounds::AtLeast(1),
-        "The largest request that is read, in bytes.",
+        // Kafka: up to 2 GiB, a batch of which no answer could hold.
+        Bounds::Between(1, 1 << 30),
+        "The largest request that is read, in bytes. One that is not a Produce may have 8 MiB in any case.",
     ),
     key(
         "unclean.leader.election.enable",
         Kind::Boolean,
         "false",
-        Bounds::Any,
+        Bounds::Only("false"),
         "The default of a topic's unclean.leader.election.enable.",
     ),
 ];

@@ -43,6 +43,8 @@ pub enum Bounds {
     OneOf(&'static [&'static str]),
     /// Any text but the empty one.
     NotEmpty,
+    /// This value alone: what others promise is not there yet.
+    Only(&'static str),
 }
 
 impl fmt::Display for Bounds {
@@ -53,6 +55,7 @@ impl fmt::Display for Bounds {
             Bounds::Between(least, most) => write!(f, "from {least} to {most}"),
             Bounds::OneOf(values) => write!(f, "one of {}", values.join(", ")),
             Bounds::NotEmpty => f.write_str("not empty"),
+            Bounds::Only(only) => write!(f, "{only} only, since this version does not support the rest"),
         }
     }
 }
@@ -77,7 +80,7 @@ pub struct Key {
 
 /// A value that a key does not take.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key}={value}: {reason}")]
+#[error("{}={}: {reason}", Quoted(key), Quoted(value))]
 pub struct ValueError {
     /// The key.
     pub key: String,
@@ -85,6 +88,21 @@ pub struct ValueError {
     pub value: String,
     /// What is wrong, and what would be right.
     pub reason: String,
+}
+
+/// The most characters of a text that an error quotes.
+const QUOTED_MAX: usize = 100;
+
+/// A text as an error quotes it: what somebody gave may be of any length, and the rest of it helps nobody.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(QUOTED_MAX) {
+            Some((end, _)) => write!(f, "{}...", &self.0[..end]),
+            None => f.write_str(self.0),
+        }
+    }
 }
 
 impl Key {
@@ -97,9 +115,12 @@ impl Key {
             |reason: String| Err(ValueError { key: self.name.to_owned(), value: value.to_owned(), reason });
         let value = value.trim();
         match self.kind {
-            Kind::Boolean => match parse_boolean(value) {
-                Some(_) => Ok(()),
-                None => refuse("it takes true or false".to_owned()),
+            Kind::Boolean => match (parse_boolean(value), self.bounds) {
+                (None, _) => refuse("it takes true or false".to_owned()),
+                (Some(value), Bounds::Only(only)) if value.to_string() != only => {
+                    refuse(format!("it takes {}", self.bounds))
+                }
+                (Some(_), _) => Ok(()),
             },
             Kind::Int | Kind::Long => {
                 let range = if self.kind == Kind::Int {
@@ -128,6 +149,7 @@ impl Key {
         match self.bounds {
             Bounds::AtLeast(least) => number >= least,
             Bounds::Between(least, most) => (least..=most).contains(&number),
+            Bounds::Only(only) => number.to_string() == only,
             Bounds::Any | Bounds::OneOf(_) | Bounds::NotEmpty => true,
         }
     }
@@ -143,6 +165,7 @@ impl Key {
         match self.bounds {
             Bounds::OneOf(values) => values.contains(&text),
             Bounds::NotEmpty => !text.is_empty(),
+            Bounds::Only(only) => text == only,
             Bounds::Any | Bounds::AtLeast(_) | Bounds::Between(..) => true,
         }
     }
@@ -190,8 +213,24 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_would_be_right() {
+    fn a_refusal_says_what_would_be_right_and_quotes_no_novels() {
         let error = key(Kind::Int, Bounds::Between(1, 9)).check("10").expect_err("10 is above 9");
         assert_eq!(error.to_string(), "k=10: it takes a number from 1 to 9");
+        let novel = "é".repeat(32_000);
+        let error = key(Kind::Int, Bounds::Any).check(&novel).expect_err("it is no number");
+        assert_eq!(error.to_string(), format!("k={}...: it takes a whole number", "é".repeat(100)));
+    }
+
+    #[test]
+    fn a_key_with_one_value_takes_no_other() {
+        let boolean = key(Kind::Boolean, Bounds::Only("false"));
+        assert!(boolean.check("False").is_ok());
+        let error = boolean.check("true").expect_err("it is not there yet");
+        assert_eq!(
+            error.to_string(),
+            "k=true: it takes false only, since this version does not support the rest"
+        );
+        let number = key(Kind::Long, Bounds::Only("0"));
+        assert!(number.check(" 0").is_ok() && number.check("1").is_err() && number.check("-0").is_ok());
     }
 }

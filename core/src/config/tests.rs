@@ -157,3 +157,22 @@ fn a_description_names_where_a_value_comes_from() {
         (Some("1"), ConfigSource::Default, true)
     );
 }
+
+#[test]
+fn what_would_promise_what_nobody_keeps_is_refused() {
+    let refused = |name, value| check_topic_config(name, value).expect_err("must be refused").to_string();
+    assert!(refused("segment.jitter.ms", "1").contains("0 only"));
+    assert!(refused("unclean.leader.election.enable", "true").contains("false only"));
+    assert_eq!(check_topic_config("unclean.leader.election.enable", "false"), Ok(()));
+    assert!(refusal(&[("unclean.leader.election.enable", "true")]).contains("false only"));
+    assert!(refusal(&[("log.roll.jitter.ms", "5")]).contains("0 only"));
+    assert!(refusal(&[("log.roll.jitter.hours", "5")]).contains("0 only"));
+}
+
+/// An answer's length must fit in 31 bits, and a change of metadata in a segment.
+#[test]
+fn sizes_that_would_end_a_node_are_refused() {
+    assert!(refusal(&[("fetch.max.bytes", "2147483647")]).contains("to 1073741824"));
+    assert!(refusal(&[("socket.request.max.bytes", "2147483647")]).contains("to 1073741824"));
+    assert!(refusal(&[("metadata.log.segment.bytes", "16384")]).contains("at least 8388608"));
+}

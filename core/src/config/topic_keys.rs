@@ -108,7 +108,7 @@ pub const TOPIC_KEYS: &[Key] = &[
         "1",
         Bounds::AtLeast(1),
         &[("min.insync.replicas", 1)],
-        "How many replicas must have a record before acks=all is answered.",
+        "How many replicas must be in sync for acks=all to be taken. There is one until there are followers, so more refuse it.",
     ),
     key(
         "preallocate",
@@ -154,9 +154,9 @@ pub const TOPIC_KEYS: &[Key] = &[
         "segment.jitter.ms",
         Kind::Long,
         "0",
-        Bounds::AtLeast(0),
+        Bounds::Only("0"),
         &[("log.roll.jitter.ms", 1), ("log.roll.jitter.hours", HOUR)],
-        "By how much at random a segment may begin earlier than `segment.ms` says.",
+        "By how much at random a segment may begin earlier than `segment.ms` says. Jitter is not there yet, and so it is 0.",
     ),
     key(
         "segment.ms",
@@ -170,9 +170,9 @@ pub const TOPIC_KEYS: &[Key] = &[
         "unclean.leader.election.enable",
         Kind::Boolean,
         "false",
-        Bounds::Any,
+        Bounds::Only("false"),
         &[("unclean.leader.election.enable", 1)],
-        "Whether a replica outside the in-sync set may lead as a last resort, which loses acknowledged records.",
+        "Whether a replica outside the in-sync set may lead as a last resort, which loses acknowledged records. It never does yet.",
     ),
 ];
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::command::{ConfigChange, ConfigEdit, ConfigOperation, Rejection, Response};
+use super::command::{ConfigChange, ConfigEdit, ConfigOperation};
+use super::records::Records;
+use super::response::{Rejection, Response};
 use super::{Controller, Decision};
 use crate::metadata::ConfigResource;
 use crate::metadata::records::{ConfigRecord, Record, ResourceType};
@@ -10,8 +12,8 @@ use crate::metadata::records::{ConfigRecord, Record, ResourceType};
 type Overrides = BTreeMap<String, String>;
 
 impl Controller {
-    pub(super) fn alter_configs(&self, changes: &[ConfigChange]) -> Decision {
-        let mut records = Vec::new();
+    pub(super) fn alter_configs(&self, changes: &[ConfigChange]) -> Result<Decision, Rejection> {
+        let mut records = Records::default();
         let mut seen = BTreeSet::new();
         let twice: BTreeSet<&ConfigResource> = changes
             .iter()
@@ -23,11 +25,17 @@ impl Controller {
             let result = if twice.contains(&change.resource) {
                 Err(Rejection::InvalidRequest(format!("'{}' is named twice", change.resource.name)))
             } else {
-                self.alter_config(change).map(|changed| records.extend(changed))
+                self.alter_config(change).and_then(|changed| {
+                    records.room_for(changed.len())?;
+                    changed.into_iter().for_each(|record| records.push(record));
+                    Ok(())
+                })
             };
+            records.check()?;
             results.push(result);
         }
-        Decision { records, is_atomic: true, response: Response::ConfigsAltered(results) }
+        let response = Response::ConfigsAltered(results);
+        Ok(Decision { records: records.into_vec(), is_atomic: true, response })
     }
 
     fn alter_config(&self, change: &ConfigChange) -> Result<Vec<Record>, Rejection> {
@@ -37,9 +45,8 @@ impl Controller {
                 "the configuration of a broker cannot be altered while it runs: change its file and restart";
             return Err(Rejection::InvalidRequest(text.to_owned()));
         }
-        if self.image.topic(&resource.name).is_none() {
-            return Err(Rejection::UnknownTopic(resource.name.clone()));
-        }
+        let unknown = || Rejection::UnknownTopic(resource.name.clone());
+        let topic = self.image.topic(&resource.name).ok_or_else(unknown)?;
         let before = self.image.overrides(resource);
         let after = match &change.edit {
             ConfigEdit::Replace(pairs) => replaced(pairs)?,
@@ -48,7 +55,11 @@ impl Controller {
         for (key, value) in after.iter().filter(|(key, value)| before.get(*key) != Some(*value)) {
             (self.settings.check_config)(key, value).map_err(Rejection::InvalidConfig)?;
         }
-        Ok(difference(resource, before, &after))
+        let rules = |overrides: &Overrides| self.rules_of(|key| overrides.get(key).map(String::as_str));
+        let mut records = difference(resource, before, &after);
+        let changes = self.after_config_change(topic, rules(before), rules(&after));
+        records.extend(changes.into_iter().map(Record::from));
+        Ok(records)
     }
 
     fn edited(
@@ -58,15 +69,14 @@ impl Controller {
     ) -> Result<Overrides, Rejection> {
         let mut after = before.clone();
         let mut seen = BTreeSet::new();
-        let no_value = |key: &str| Rejection::InvalidRequest(format!("null is no value for {key}"));
         for (key, operation) in operations {
             if !seen.insert(key) {
                 return Err(Rejection::InvalidRequest(format!("{key} is named twice")));
             }
             match operation {
                 ConfigOperation::Set(value) => {
-                    let value = value.clone().ok_or_else(|| no_value(key))?;
-                    after.insert(key.clone(), value);
+                    let value = value.as_deref().ok_or_else(|| no_value(key))?;
+                    after.insert(key.clone(), value.trim().to_owned());
                 }
                 ConfigOperation::Delete => {
                     after.remove(key);
@@ -92,11 +102,15 @@ fn replaced(pairs: &[(String, Option<String>)]) -> Result<Overrides, Rejection> 
         if after.contains_key(key) {
             return Err(Rejection::InvalidRequest(format!("{key} is named twice")));
         }
-        if let Some(value) = value {
-            after.insert(key.clone(), value.clone());
-        }
+        // To ignore it would put the key back to its default, which for retention.ms may delete what was to be kept.
+        let value = value.as_deref().ok_or_else(|| no_value(key))?;
+        after.insert(key.clone(), value.trim().to_owned());
     }
     Ok(after)
+}
+
+fn no_value(key: &str) -> Rejection {
+    Rejection::InvalidRequest(format!("null is no value for {key}"))
 }
 
 /// A list with elements added that it does not have, or taken out.

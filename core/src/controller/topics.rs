@@ -3,26 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::command::{
-    CreatedTopic, DeletedTopic, NewPartitions, NewTopic, Rejection, Response, TopicReference,
-};
+use super::command::{NewPartitions, NewTopic, TopicReference};
 use super::placement::Placement;
+use super::records::Records;
+use super::response::{CreatedTopic, DeletedTopic, Rejection, Response};
 use super::{Controller, Decision};
-use crate::ids::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, Uuid};
-use crate::metadata::TopicImage;
-use crate::metadata::records::{
-    ConfigRecord, PartitionRecord, Record, RemoveTopicRecord, ResourceType, TopicRecord,
-};
+use crate::ids::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicPartition, Uuid};
+use crate::metadata::records::{ConfigRecord, PartitionRecord, RemoveTopicRecord, ResourceType, TopicRecord};
+use crate::metadata::{PartitionImage, TopicImage, topic_name_flaw};
 
-/// Kafka's longest topic name.
-const NAME_LENGTH_MAX: usize = 249;
 /// The metadata log is no topic that anybody can create.
 const METADATA_TOPIC_NAME: &str = "__cluster_metadata";
 
 impl Controller {
-    pub(super) fn create_topics(&self, topics: &[NewTopic], draw: &mut dyn FnMut() -> u64) -> Decision {
+    pub(super) fn create_topics(
+        &self,
+        topics: &[NewTopic],
+        draw: &mut dyn FnMut() -> u64,
+    ) -> Result<Decision, Rejection> {
         let mut placement = Placement::new(&self.image, draw());
-        let mut records = Vec::new();
+        let mut records = Records::default();
         let mut unified_names = BTreeSet::new();
         let twice = twice(topics.iter().map(|topic| topic.name.as_str()));
         let mut results = Vec::with_capacity(topics.len());
@@ -37,9 +37,11 @@ impl Controller {
             } else {
                 self.create_topic(topic, &mut placement, draw, &mut records)
             };
+            records.check()?;
             results.push(result);
         }
-        Decision { records, is_atomic: true, response: Response::TopicsCreated(results) }
+        let response = Response::TopicsCreated(results);
+        Ok(Decision { records: records.into_vec(), is_atomic: true, response })
     }
 
     fn create_topic(
@@ -47,22 +49,24 @@ impl Controller {
         topic: &NewTopic,
         placement: &mut Placement,
         draw: &mut dyn FnMut() -> u64,
-        records: &mut Vec<Record>,
+        records: &mut Records,
     ) -> Result<CreatedTopic, Rejection> {
         self.check_new_name(&topic.name)?;
         let configs = self.check_new_configs(topic)?;
-        let replicas = self.place_topic(topic, placement)?;
+        let counts = self.counts(topic)?;
+        check_partition_count(counts.partitions)?;
+        records.room_for(1 + configs.len() + counts.partitions)?;
+        let replicas = place_topic(topic, &counts, placement)?;
         let id = self.new_topic_id(draw);
-        records.push(TopicRecord { name: topic.name.clone(), topic_id: id }.into());
+        records.push(TopicRecord { name: topic.name.clone(), topic_id: id });
         // As in Kafka, between the topic and its partitions: whoever sees the partitions knows how to open them.
-        records.extend(configs.iter().map(|(name, value)| {
-            let resource_name = topic.name.clone();
-            let value = Some(value.clone());
-            ConfigRecord { resource_type: ResourceType::Topic, resource_name, name: name.clone(), value }
-                .into()
-        }));
+        for (name, value) in &configs {
+            let (resource_type, resource_name) = (ResourceType::Topic, topic.name.clone());
+            let (name, value) = (name.clone(), Some(value.clone()));
+            records.push(ConfigRecord { resource_type, resource_name, name, value });
+        }
         for (index, replicas) in replicas.iter().enumerate() {
-            records.push(new_partition(id, index as i32, replicas.clone(), placement).into());
+            records.push(new_partition(id, index as i32, replicas.clone(), placement));
         }
         Ok(CreatedTopic {
             name: topic.name.clone(),
@@ -74,7 +78,11 @@ impl Controller {
     }
 
     fn check_new_name(&self, name: &str) -> Result<(), Rejection> {
-        if let Some(flaw) = name_flaw(name) {
+        if name == METADATA_TOPIC_NAME {
+            let text = "the metadata topic is the quorum's to create";
+            return Err(Rejection::InvalidRequest(text.to_owned()));
+        }
+        if let Some(flaw) = topic_name_flaw(name) {
             return Err(Rejection::InvalidTopicName(flaw));
         }
         if self.image.topic(name).is_some() {
@@ -94,17 +102,18 @@ impl Controller {
                 return Err(Rejection::InvalidConfig(format!("null is no value for {key}")));
             };
             (self.settings.check_config)(key, value).map_err(Rejection::InvalidConfig)?;
-            if configs.insert(key.clone(), value.clone()).is_some() {
+            if configs.insert(key.clone(), value.trim().to_owned()).is_some() {
                 return Err(Rejection::InvalidConfig(format!("{key} is named twice")));
             }
         }
         Ok(configs.into_iter().collect())
     }
 
-    /// The replicas of each partition of a new topic.
-    fn place_topic(&self, topic: &NewTopic, placement: &Placement) -> Result<Vec<Vec<BrokerId>>, Rejection> {
+    /// How many partitions a new topic gets, and how many replicas each.
+    fn counts(&self, topic: &NewTopic) -> Result<Counts, Rejection> {
         if !topic.assignments.is_empty() {
-            return place_by_hand(topic, placement);
+            let replication_factor = topic.assignments.first().map_or(0, |(_, replicas)| replicas.len());
+            return Ok(Counts { partitions: topic.assignments.len(), replication_factor });
         }
         let replication_factor = match topic.replication_factor {
             -1 => self.settings.default_replication_factor,
@@ -122,8 +131,7 @@ impl Controller {
             }
             partitions => partitions,
         };
-        check_partition_count(partitions)?;
-        (0..partitions).map(|index| placement.place(index, replication_factor)).collect()
+        Ok(Counts { partitions: partitions as usize, replication_factor: replication_factor as usize })
     }
 
     fn new_topic_id(&self, draw: &mut dyn FnMut() -> u64) -> TopicId {
@@ -135,8 +143,18 @@ impl Controller {
         }
     }
 
-    pub(super) fn remove_topics(&self, topics: &[TopicReference]) -> Decision {
-        let mut records = Vec::new();
+    /// A partition and its topic.
+    pub(super) fn find_partition(
+        &self,
+        name: TopicPartition,
+    ) -> Result<(&TopicImage, &PartitionImage), Rejection> {
+        let topic = self.image.topic_by_id(name.topic_id).ok_or(Rejection::UnknownTopicId(name.topic_id))?;
+        let partition = topic.partition(name.partition).ok_or(Rejection::UnknownPartition(name))?;
+        Ok((topic, partition))
+    }
+
+    pub(super) fn remove_topics(&self, topics: &[TopicReference]) -> Result<Decision, Rejection> {
+        let mut records = Records::default();
         let mut seen = BTreeSet::new();
         let mut results = Vec::with_capacity(topics.len());
         for reference in topics {
@@ -144,12 +162,15 @@ impl Controller {
                 if !seen.insert(topic.id) {
                     return Err(Rejection::InvalidRequest(format!("topic '{}' is named twice", topic.name)));
                 }
-                records.push(RemoveTopicRecord { topic_id: topic.id }.into());
+                records.room_for(1)?;
+                records.push(RemoveTopicRecord { topic_id: topic.id });
                 Ok(DeletedTopic { name: topic.name.clone(), id: topic.id })
             });
+            records.check()?;
             results.push(result);
         }
-        Decision { records, is_atomic: true, response: Response::TopicsDeleted(results) }
+        let response = Response::TopicsDeleted(results);
+        Ok(Decision { records: records.into_vec(), is_atomic: true, response })
     }
 
     fn find_removable(&self, reference: &TopicReference) -> Result<&Arc<TopicImage>, Rejection> {
@@ -166,9 +187,9 @@ impl Controller {
         &self,
         topics: &[NewPartitions],
         draw: &mut dyn FnMut() -> u64,
-    ) -> Decision {
+    ) -> Result<Decision, Rejection> {
         let mut placement = Placement::new(&self.image, draw());
-        let mut records = Vec::new();
+        let mut records = Records::default();
         let twice = twice(topics.iter().map(|topic| topic.name.as_str()));
         let mut results = Vec::with_capacity(topics.len());
         for topic in topics {
@@ -177,16 +198,18 @@ impl Controller {
             } else {
                 self.add_partitions(topic, &mut placement, &mut records)
             };
+            records.check()?;
             results.push(result);
         }
-        Decision { records, is_atomic: true, response: Response::PartitionsCreated(results) }
+        let response = Response::PartitionsCreated(results);
+        Ok(Decision { records: records.into_vec(), is_atomic: true, response })
     }
 
     fn add_partitions(
         &self,
         request: &NewPartitions,
         placement: &mut Placement,
-        records: &mut Vec<Record>,
+        records: &mut Records,
     ) -> Result<(), Rejection> {
         let unknown = || Rejection::UnknownTopic(request.name.clone());
         let topic = self.image.topic(&request.name).ok_or_else(unknown)?;
@@ -198,9 +221,13 @@ impl Controller {
             )));
         }
         let added = request.count - current;
-        check_partition_count(added)?;
-        let replication_factor =
-            topic.partitions.first().map_or(1, |partition| partition.replicas.len()) as i16;
+        check_partition_count(added as usize)?;
+        records.room_for(added as usize)?;
+        // While replicas move there are more of them than there shall be.
+        let replication_factor = topic
+            .partitions
+            .first()
+            .map_or(1, |partition| partition.replicas.len() - partition.removing.len());
         let replicas: Vec<Vec<BrokerId>> = match &request.assignments {
             Some(assignments) if assignments.len() != added as usize => {
                 return Err(Rejection::InvalidReplicaAssignment(format!(
@@ -209,21 +236,37 @@ impl Controller {
                 )));
             }
             Some(assignments) => {
-                assignments
-                    .iter()
-                    .try_for_each(|replicas| placement.check(replicas, replication_factor as usize))?;
+                assignments.iter().try_for_each(|replicas| placement.check(replicas, replication_factor))?;
                 assignments.clone()
             }
             None => {
-                let places = (current..request.count).map(|index| placement.place(index, replication_factor));
+                let places = (current..request.count).map(|_| placement.place(replication_factor));
                 places.collect::<Result<_, _>>()?
             }
         };
         for (index, replicas) in (current..).zip(replicas) {
-            records.push(new_partition(topic.id, index, replicas, placement).into());
+            records.push(new_partition(topic.id, index, replicas, placement));
         }
         Ok(())
     }
+}
+
+/// The size of a new topic.
+struct Counts {
+    partitions: usize,
+    replication_factor: usize,
+}
+
+/// The replicas of each partition of a new topic.
+fn place_topic(
+    topic: &NewTopic,
+    counts: &Counts,
+    placement: &mut Placement,
+) -> Result<Vec<Vec<BrokerId>>, Rejection> {
+    if !topic.assignments.is_empty() {
+        return place_by_hand(topic, placement);
+    }
+    (0..counts.partitions).map(|_| placement.place(counts.replication_factor)).collect()
 }
 
 /// A partition that nobody led before.
@@ -272,8 +315,8 @@ fn place_by_hand(topic: &NewTopic, placement: &Placement) -> Result<Vec<Vec<Brok
     Ok(assignments.into_iter().map(|(_, replicas)| replicas.clone()).collect())
 }
 
-fn check_partition_count(count: i32) -> Result<(), Rejection> {
-    if count as usize > super::RECORDS_MAX {
+fn check_partition_count(count: usize) -> Result<(), Rejection> {
+    if count > super::RECORDS_MAX {
         let text =
             format!("{count} partitions at once are more than {}: add them in steps", super::RECORDS_MAX);
         return Err(Rejection::PolicyViolation(text));
@@ -285,24 +328,6 @@ fn check_partition_count(count: i32) -> Result<(), Rejection> {
 fn twice<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let mut seen = BTreeSet::new();
     names.filter(|name| !seen.insert(*name)).collect()
-}
-
-/// What is wrong with a topic's name, if anything.
-fn name_flaw(name: &str) -> Option<String> {
-    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() {
-        Some("the empty string is not allowed".to_owned())
-    } else if name == "." || name == ".." {
-        Some(format!("'{name}' is not allowed"))
-    } else if name == METADATA_TOPIC_NAME {
-        Some(format!("'{name}' is the metadata log and no topic"))
-    } else if name.len() > NAME_LENGTH_MAX {
-        Some(format!("it has {} characters, more than {NAME_LENGTH_MAX}", name.len()))
-    } else if !name.chars().all(is_legal) {
-        Some(format!("'{name}' contains characters other than ASCII letters and digits, '.', '_' and '-'"))
-    } else {
-        None
-    }
 }
 
 /// Whether metrics could take the name for another one.

@@ -80,8 +80,11 @@ struct State {
     crashed: bool,
     calls: u64,
     crash_at: Option<u64>,
+    crash_at_site: Option<Site>,
+    /// Where the last crash came.
+    crash_site: Option<Site>,
     errors: Vec<(Site, ErrorKind)>,
-    struck: BTreeSet<Site>,
+    sites: BTreeSet<Site>,
     inodes: Vec<Inode>,
     dirs: BTreeMap<PathBuf, Names>,
     locks: BTreeMap<PathBuf, u64>,
@@ -264,8 +267,10 @@ impl MemoryDisk {
             crashed: false,
             calls: 0,
             crash_at: None,
+            crash_at_site: None,
+            crash_site: None,
             errors: Vec::new(),
-            struck: BTreeSet::new(),
+            sites: BTreeSet::new(),
             inodes: Vec::new(),
             dirs: BTreeMap::from([(PathBuf::from("/"), Names::default())]),
             locks: BTreeMap::new(),
@@ -281,7 +286,18 @@ impl MemoryDisk {
     /// The process crashes in its `nth` change from now on (0 is the next), which is done in part.
     pub fn crash_at(&self, nth: u64) {
         let mut state = self.state();
-        state.crash_at = Some(state.calls + nth);
+        (state.crash_at, state.crash_at_site) = (Some(state.calls + nth), None);
+    }
+
+    /// The process crashes in its next call at `site`, which may be one that only reads.
+    pub fn crash_at_site(&self, site: Site) {
+        let mut state = self.state();
+        (state.crash_at, state.crash_at_site) = (None, Some(site));
+    }
+
+    /// Where the last crash came.
+    pub fn crash_site(&self) -> Option<Site> {
+        self.state().crash_site
     }
 
     /// The next call at `site` fails, and does nothing.
@@ -296,7 +312,7 @@ impl MemoryDisk {
 
     /// The sites that made a call.
     pub fn sites(&self) -> BTreeSet<Site> {
-        self.state().struck.clone()
+        self.state().sites.clone()
     }
 
     /// Ends this process and starts the next, which sees everything.
@@ -304,7 +320,7 @@ impl MemoryDisk {
         let mut state = self.state();
         state.incarnation += 1;
         state.crashed = false;
-        state.crash_at = None;
+        (state.crash_at, state.crash_at_site) = (None, None);
         state.errors.clear();
         state.locks.clear();
         let incarnation = state.incarnation;
@@ -339,25 +355,36 @@ impl MemoryDisk {
         names.durable.insert(name, node);
     }
 
-    fn read_access(&self, site: Site) -> io::Result<MutexGuard<'_, State>> {
+    fn access(&self, site: Site) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.state();
         if state.crashed || state.incarnation != self.incarnation {
             return Err(crashed());
         }
-        state.struck.insert(site);
+        state.sites.insert(site);
         if let Some(index) = state.errors.iter().position(|(at, _)| *at == site) {
             return Err(state.errors.remove(index).1.into());
         }
         Ok(state)
     }
 
+    fn read_access(&self, site: Site) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.access(site)?;
+        if state.crash_at_site == Some(site) {
+            (state.crashed, state.crash_site) = (true, Some(site));
+            return Err(crashed());
+        }
+        Ok(state)
+    }
+
     fn write_access(&self, site: Site) -> io::Result<(MutexGuard<'_, State>, Strike)> {
-        let mut state = self.read_access(site)?;
+        let mut state = self.access(site)?;
         let call = state.calls;
         state.calls += 1;
-        let strike = if state.crash_at == Some(call) { Strike::Crash } else { Strike::No };
-        state.crashed = matches!(strike, Strike::Crash);
-        Ok((state, strike))
+        if state.crash_at != Some(call) && state.crash_at_site != Some(site) {
+            return Ok((state, Strike::No));
+        }
+        (state.crashed, state.crash_site) = (true, Some(site));
+        Ok((state, Strike::Crash))
     }
 
     /// A change of names happens whole or, in a crash, by chance not at all.

@@ -63,8 +63,8 @@ pub trait Env: Clone + Send + Sync + 'static {
     /// 64 random bits.
     fn random_u64(&self) -> u64;
 
-    /// Separates two critical sections of one task: nothing in production, a place to schedule others in the
-    /// simulator. Between two awaits a task enters at most one critical section, so that every interleaving which
+    /// Separates two critical sections of one task: a place to schedule others in the simulator, and in production one
+    /// to give way now and then, so that no loop keeps its thread for as long as a client likes. Between two awaits a task enters at most one critical section, so that every interleaving which
     /// production can show is one that the simulator can schedule.
     fn checkpoint(&self) -> impl Future<Output = ()> + Send;
 

@@ -14,6 +14,19 @@ pub enum FetchTopic {
     Name(Arc<str>),
 }
 
+/// The longest name of a topic.
+const NAME_BYTES_MAX: usize = 249;
+
+impl FetchTopic {
+    /// Whether a session may remember it: a longer name is no topic's.
+    pub(super) fn is_memorable(&self) -> bool {
+        match self {
+            Self::Id(_) => true,
+            Self::Name(name) => name.len() <= NAME_BYTES_MAX,
+        }
+    }
+}
+
 /// What a client wants of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchPartition {

@@ -10,7 +10,7 @@ fn at(seconds: u64) -> Instant {
 }
 
 fn sessions(sessions_max: usize, partitions_max: usize) -> FetchSessions {
-    FetchSessions::new(Settings { sessions_max, eviction: EVICTION, partitions_max })
+    FetchSessions::new(Settings { sessions_max, eviction: EVICTION, partitions_max, shard: (0, 1) })
 }
 
 fn asked(partition: i32, fetch_offset: i64) -> FetchPartition {
@@ -337,4 +337,45 @@ fn a_session_that_grows_beyond_the_cache_is_closed() {
     };
     assert_eq!(cache.begin(more, at(0)).unwrap_err(), SessionError::NotFound);
     assert_eq!((cache.len(), cache.partitions()), (0, 0));
+}
+
+/// A name may be 32 KiB long on the wire; remembered a hundred thousand times it would be gigabytes.
+#[test]
+fn a_name_that_no_topic_can_have_is_answered_without_a_session() {
+    let mut cache = sessions(10, 100);
+    let named =
+        |len: usize| FetchPartition { topic: FetchTopic::Name("x".repeat(len).into()), ..asked(0, 0) };
+    let full = Request { partitions: vec![asked(0, 0), named(250)], ..Request::default() };
+    assert_eq!(open_as(&mut cache, full, at(0)), NO_SESSION);
+    assert_eq!(cache.partitions(), 0);
+    let full = Request { partitions: vec![named(249)], ..Request::default() };
+    let id = open_as(&mut cache, full, at(0));
+    assert_ne!(id, NO_SESSION);
+    let added = Request { partitions: vec![named(250)], ..incremental(id, 1) };
+    assert_eq!(cache.begin(added, at(0)).unwrap_err(), SessionError::NotFound);
+    assert!(cache.is_empty(), "the client begins anew, and is then answered without one");
+}
+
+#[test]
+fn what_is_both_named_and_forgotten_is_forgotten() {
+    let mut cache = sessions(10, 100);
+    let id = open(&mut cache, 2, at(0));
+    let forgotten = vec![(FetchTopic::Name("t".into()), 1)];
+    let request = Request { partitions: vec![asked(1, 5)], forgotten, ..incremental(id, 1) };
+    let (_, partitions) = cache.begin(request, at(0)).unwrap();
+    assert_eq!(partitions.iter().map(|asked| asked.partition).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn the_ids_of_a_shard_name_it() {
+    for random in [0, 1, 7, u64::MAX, i32::MAX as u64, i32::MAX as u64 / 4 - 1] {
+        let shard = Settings { sessions_max: 10, shard: (3, 4), ..Settings::default() };
+        let mut cache = FetchSessions::new(shard);
+        for _ in 0..3 {
+            let (context, partitions) = cache.begin(full(1), at(0)).unwrap();
+            let completed = cache.complete(&context, (&partitions, &[quiet(0)]), at(0), random).unwrap();
+            assert!(completed.session_id > 0 && completed.session_id % 4 == 3, "{completed:?}");
+        }
+        assert_eq!(cache.len(), 3);
+    }
 }

@@ -18,7 +18,7 @@ pub type Offsets = BTreeMap<TopicPartition, Offset>;
 
 /// C3: a checkpoint takes its name only when its bytes are durable, and its name is durable when it counts
 /// (KAFKA-16541, KAFKA-1539, KAFKA-9892).
-fn is_synced(switches: Switches) -> bool {
+pub(super) fn is_synced(switches: Switches) -> bool {
     !switches.off(Switch::CheckpointNoFsync)
 }
 

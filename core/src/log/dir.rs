@@ -96,6 +96,12 @@ fn removes_marker_before_loading(switches: Switches) -> bool {
     !switches.off(Switch::MarkerDeleteLate)
 }
 
+/// What hides C1: the loading ends before the node serves anybody, so that at a crash during the loading the logs are
+/// still those of the clean stop. Taken away, it ends with the first checkpoint of the recovery points.
+fn loads_before_serving(switches: Switches) -> bool {
+    !switches.off(Switch::ServeWhileLoading)
+}
+
 /// C4: one failed call takes the directory offline. (C5 plants a failure of the index that was survived.)
 fn goes_offline(switches: Switches, error: &DiskError) -> bool {
     let is_index = [sites::INDEX_OPEN, sites::INDEX_CREATE, sites::INDEX_WRITE].contains(&error.site);
@@ -109,7 +115,7 @@ impl<D: Disk> LogDir<D> {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(disk: D, path: PathBuf, switches: Switches) -> Result<Opened<D>, OpenError> {
-        create_with_parents(&disk, &path).await?;
+        create_with_parents(&disk, &path)?;
         sync_name(&disk, &path).await?;
         let lock = match disk.lock(sites::DIR_LOCK, &path) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(OpenError::InUse(path)),
@@ -148,7 +154,7 @@ impl<D: Disk> LogDir<D> {
     /// # Errors
     /// When a disk call fails.
     pub async fn finish_loading(&self) -> Result<(), DiskError> {
-        match removes_marker_before_loading(self.switches) {
+        match removes_marker_before_loading(self.switches) || !loads_before_serving(self.switches) {
             true => Ok(()),
             false => self.remove_marker().await,
         }
@@ -168,12 +174,14 @@ impl<D: Disk> LogDir<D> {
         self.replace(CLEAN_SHUTDOWN, text.as_bytes()).await
     }
 
-    /// Makes the directory a node's own.
+    /// Makes the directory a node's own. C3 spares this file: a node that does not know who it is refuses to start,
+    /// which would hide what the loss of the other checkpoints does.
     ///
     /// # Errors
     /// When a disk call fails.
     pub async fn format(&self, meta: &MetaProperties) -> Result<(), DiskError> {
-        self.replace(META_PROPERTIES, meta.to_string().as_bytes()).await
+        let path = self.path.join(META_PROPERTIES);
+        checkpoint::replace(&self.disk, &path, meta.to_string().as_bytes(), Switches::default()).await
     }
 
     async fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
@@ -219,6 +227,9 @@ impl<D: Disk> LogDir<D> {
     pub async fn write_recovery_points(&self, offsets: &Offsets) -> Result<(), DiskError> {
         self.replace(RECOVERY_POINTS, &checkpoint::encode_offsets(offsets)).await?;
         self.recovery_points().clone_from(offsets);
+        if !removes_marker_before_loading(self.switches) && !loads_before_serving(self.switches) {
+            self.remove_marker().await?;
+        }
         Ok(())
     }
 
@@ -332,8 +343,8 @@ impl<D: Disk> LogDir<D> {
     }
 }
 
-/// Creates a directory with those above it that are missing, durably.
-async fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
+/// Creates a directory with those above it that are missing. Their names are made durable by [`sync_name`].
+fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
     let mut missing = vec![path];
     while let Some(path) = missing.pop() {
         let parent = path.parent().filter(|parent| *parent != Path::new(""));
@@ -341,9 +352,6 @@ async fn create_with_parents<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskE
             (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => {}
             (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
                 missing.extend([path, parent]);
-            }
-            (Ok(()), Some(parent)) => {
-                disk.sync_dir(sites::DIR_SYNC, parent).await.on(sites::DIR_SYNC, parent)?;
             }
             (created, _) => created.on(sites::DIR_CREATE, path)?,
         }

@@ -132,7 +132,7 @@ impl<D: Disk> Flush<D> {
             self.sync_file(Kind::OffsetIndex, base, sites::FLUSH_SYNC_INDEX).await?;
             self.sync_file(Kind::TimeIndex, base, sites::FLUSH_SYNC_INDEX).await?;
         }
-        for &offset in &self.snapshots {
+        for &offset in self.snapshots.iter().filter(|_| checkpoint::is_synced(self.switches)) {
             self.sync_file(Kind::Snapshot, offset, sites::FLUSH_SYNC_INDEX).await?;
         }
         if let Some(epochs) = &self.epochs {

@@ -18,10 +18,11 @@ use self::repair::Repair;
 use self::verify::Verification;
 use super::Settings;
 use super::contents::Contents;
-use super::error::LogError;
+use super::error::{DiskError, LogError, OnDisk};
 use super::log::Log;
 use super::segment::{Directory, Written};
-use crate::env::{Disk, Step, Stepper};
+use super::sites;
+use crate::env::{Disk, File, OpenMode, Step, Stepper};
 use crate::epochs::Epochs;
 use crate::ids::Offset;
 use crate::replica::producers::Producers;
@@ -44,7 +45,7 @@ pub struct Checkpointed {
 
 /// A log that was brought back.
 ///
-/// Before anything is appended, [`LogDir::lower_recovery_point`](super::dir::LogDir::lower_recovery_point) is told the
+/// Before anything is appended, [`Recovered::settle`] is called, and [`LogDir::lower_recovery_point`](super::dir::LogDir::lower_recovery_point) is told the
 /// log's recovery point.
 pub struct Recovered<D: Disk> {
     /// The log.
@@ -57,6 +58,25 @@ pub struct Recovered<D: Disk> {
     /// was damaged. Then this replica must count as unclean: what it lost is to be fetched from others, and it must
     /// not lead by an election that takes it for complete (`crc-fail-truncates-and-stays-eligible`).
     pub lost: Option<Lost>,
+    /// Segments whose end was cut off.
+    cut: Vec<PathBuf>,
+}
+
+impl<D: Disk> Recovered<D> {
+    /// Makes the cuts durable. A batch may have been cut off although it is whole, because it lay where a segment
+    /// begins that did not follow either. If the power took that cut together with what was appended behind it, the
+    /// batch would be back in the place of what was written there since.
+    ///
+    /// # Errors
+    /// When a disk call fails.
+    pub async fn settle(&self) -> Result<(), DiskError> {
+        for path in &self.cut {
+            let opened = self.log.directory.disk.open(sites::RECOVERY_OPEN, path, OpenMode::Write);
+            let file = opened.on(sites::RECOVERY_OPEN, path)?;
+            file.sync(sites::RECOVERY_SYNC).await.on(sites::RECOVERY_SYNC, path)?;
+        }
+        Ok(())
+    }
 }
 
 /// What a recovery found missing.

@@ -102,6 +102,8 @@ sites! {
     RECOVERY_REWRITE = "log.recovery.rewrite";
     /// A torn tail is cut off.
     RECOVERY_CUT = "log.recovery.cut";
+    /// A segment whose end was cut off is synced.
+    RECOVERY_SYNC = "log.recovery.sync";
     /// A file that does not belong to the log any more is removed.
     RECOVERY_REMOVE = "log.recovery.remove";
     /// A log directory is locked.
@@ -122,4 +124,21 @@ sites! {
     DIR_DELETE_REMOVE = "log.dir.delete-remove";
     /// A deleted partition's directory is removed.
     DIR_DELETE_REMOVE_DIR = "log.dir.delete-remove-dir";
+}
+
+/// Those that only a cut of the log's end comes to, [`Log::truncate_to`](super::Log::truncate_to). Nothing cuts the log
+/// of a single node: a follower cuts its own where its leader's went another way (KIP-101), so whole nodes come here
+/// with replication. Until then the model of the log (`tests/model.rs`) proves that each is struck.
+pub const TRUNCATION: &[Site] = &[TRUNCATE_REMOVE, TRUNCATE_CUT, TRUNCATE_FOLD, INDEX_TRUNCATE];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_has_one_name_and_those_of_cuts_are_among_all() {
+        let names: std::collections::BTreeSet<&str> = ALL.iter().map(|site| site.name()).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert!(TRUNCATION.iter().all(|site| ALL.contains(site)));
+    }
 }

@@ -15,4 +15,4 @@ mod topic;
 pub use codec::CodecError;
 pub use delta::MetadataDelta;
 pub use image::{BrokerImage, Change, ConfigResource, ImageError, MetadataImage};
-pub use topic::{PartitionImage, TopicImage};
+pub use topic::{PartitionImage, TopicImage, is_internal_topic_name, topic_name_flaw};

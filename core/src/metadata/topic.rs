@@ -4,6 +4,30 @@ use crate::ids::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId,
 
 use super::records::{PartitionChangeRecord, PartitionRecord};
 
+/// Kafka's longest topic name.
+const NAME_LENGTH_MAX: usize = 249;
+
+/// What is wrong with a topic's name, if anything: its partitions' directories and metrics are named after it in Kafka.
+pub fn topic_name_flaw(name: &str) -> Option<String> {
+    let is_lawful = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() {
+        Some("the empty string is not allowed".to_owned())
+    } else if name == "." || name == ".." {
+        Some(format!("'{name}' is not allowed"))
+    } else if name.len() > NAME_LENGTH_MAX {
+        Some(format!("it has {} characters, more than {NAME_LENGTH_MAX}", name.len()))
+    } else if !name.chars().all(is_lawful) {
+        Some(format!("'{name}' contains characters other than ASCII letters and digits, '.', '_' and '-'"))
+    } else {
+        None
+    }
+}
+
+/// Whether Kafka keeps something of its own under this name.
+pub fn is_internal_topic_name(name: &str) -> bool {
+    matches!(name, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+}
+
 /// A topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicImage {
@@ -32,7 +56,7 @@ impl TopicImage {
 
     /// Whether Kafka counts it among its own topics, as the metadata answer tells clients.
     pub fn is_internal(&self) -> bool {
-        matches!(self.name.as_str(), "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+        is_internal_topic_name(&self.name)
     }
 }
 
@@ -64,6 +88,12 @@ pub struct PartitionImage {
 }
 
 impl PartitionImage {
+    /// The log directory of a replica; zero when none was recorded.
+    pub fn directory(&self, replica: BrokerId) -> Uuid {
+        let mut directories = self.replicas.iter().zip(&self.directories);
+        directories.find(|(broker, _)| **broker == replica).map_or(Uuid::ZERO, |(_, id)| *id)
+    }
+
     pub(super) fn from_record(record: &PartitionRecord) -> Self {
         Self {
             replicas: record.replicas.clone(),
@@ -100,7 +130,7 @@ impl PartitionImage {
 
     /// The registration after a change. A named leader begins a new epoch, even when it is the leader already: that
     /// is how the epoch rises when a sole replica restarts.
-    pub(super) fn changed_by(&self, change: &PartitionChangeRecord) -> Option<Self> {
+    pub(crate) fn changed_by(&self, change: &PartitionChangeRecord) -> Option<Self> {
         let mut next = self.clone();
         let replace = |field: &mut Vec<BrokerId>, new: &Option<Vec<BrokerId>>| {
             if let Some(new) = new {

@@ -1,6 +1,7 @@
 //! Nodes on a disk in memory, through stops, crashes and losses of power.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -11,10 +12,10 @@ use crate::controller::{
 use crate::env::memory::{MemoryDisk, PowerLoss};
 use crate::env::{Disk, Site};
 use crate::fact::Fact;
-use crate::ids::{LeaderEpoch, ProducerId};
+use crate::ids::{LeaderEpoch, Offset, ProducerId, TopicPartition};
 use crate::log::sites;
 use crate::metadata::ConfigResource;
-use crate::server::tests::Wired;
+use crate::server::tests::{Client, Wired, ping};
 
 const LIST: Site = Site::new("test.list");
 
@@ -94,6 +95,34 @@ fn a_node_formats_an_empty_disk_and_serves_topics_until_it_stops_cleanly() {
         env.node.take_facts().iter().filter(recovered).count(),
         3,
         "two partitions and the metadata log"
+    );
+}
+
+#[test]
+fn a_log_that_went_with_the_power_is_said_to_begin_anew() {
+    let disk = MemoryDisk::new(1);
+    let env = world(&disk);
+    env.node.keep_facts();
+    let id = env.node.block_on(async {
+        let node = started(&env).await;
+        create(&node, NewTopic::with_defaults("t")).await.expect("t is new").id
+    });
+    let begun = |env: &Wired, partition: TopicPartition| {
+        let (log_start, log_end) = (Offset::ZERO, Offset::ZERO);
+        env.node.take_facts().contains(&Fact::Recovered { partition, clean: false, log_start, log_end })
+    };
+    assert!(begun(&env, TopicPartition::METADATA));
+    // What was answered is in the metadata, which was flushed; the topic's own log was not yet.
+    let directory = TopicPartition::new(id, 0).to_string();
+    assert!(names(&disk).contains(&directory));
+    let disk = disk.restart_machine(PowerLoss::Everything);
+    assert!(!names(&disk).contains(&directory));
+    let env = world(&disk);
+    env.node.keep_facts();
+    env.node.block_on(async { stop(started(&env).await).await });
+    assert!(
+        begun(&env, TopicPartition::new(id, 0)),
+        "its offsets will be given again, and checkers must know"
     );
 }
 
@@ -418,8 +447,22 @@ fn a_stop_waits_for_its_signal() {
     env.node.block_on(async {
         let node = started(&env).await;
         assert!(node.port() > 0);
+        let port = node.port();
         let (signal, shutdown) = oneshot::channel::<()>();
-        drop(signal);
-        node.run(async { drop(shutdown.await) }).await.expect("a clean stop");
+        let mut running = std::pin::pin!(node.run(async { drop(shutdown.await) }));
+        tokio::select! {
+            biased;
+            _ = &mut running => panic!("the node stopped by itself"),
+            () = env.sleep(Duration::from_secs(60)) => {}
+        }
+        let mut client = Client::connect(&env, port).await;
+        client.send(ping(1)).await;
+        tokio::select! {
+            biased;
+            _ = &mut running => panic!("the node stopped by itself"),
+            answer = client.receive() => assert!(answer.is_some(), "it serves until it is told to stop"),
+        }
+        signal.send(()).expect("the node waits for it");
+        running.await.expect("a clean stop");
     });
 }

@@ -15,6 +15,7 @@ use super::leadership::{self, LeadershipError};
 use super::parked::OffsetNeed;
 use super::partition::{Core, Partition};
 use super::progress::{Role, Snapshot};
+use super::settings::{Settings, TimestampBounds};
 
 /// Where a batch is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,38 @@ pub enum AppendError {
     /// This broker does not lead the partition, or not in the epoch expected.
     #[error(transparent)]
     Leadership(#[from] LeadershipError),
+    /// Too few replicas are in sync for acks=all (NOT_ENOUGH_REPLICAS).
+    #[error(
+        "{in_sync} replica(s) are in sync but min.insync.replicas is {in_sync_min}: wait for more or lower it"
+    )]
+    NotEnoughReplicas {
+        /// How many are in sync.
+        in_sync: usize,
+        /// How many the topic asks for.
+        in_sync_min: usize,
+    },
+    /// The batch is in the log, but meanwhile too few replicas are in sync to promise that it stays
+    /// (NOT_ENOUGH_REPLICAS_AFTER_APPEND): the outcome is unknown.
+    #[error(
+        "the batch is written, but fewer replicas than min.insync.replicas are in sync: it may yet be lost"
+    )]
+    NotEnoughReplicasAfterAppend,
+    /// A timestamp that the topic does not allow (INVALID_TIMESTAMP).
+    #[error(
+        "timestamp {timestamp} is not between {before_max_ms} ms before and {after_max_ms} ms after the broker's \
+         clock at {now}: mend the producer's clock, or alter message.timestamp.before.max.ms and \
+         message.timestamp.after.max.ms"
+    )]
+    Timestamp {
+        /// Of the batch's first record, or the largest.
+        timestamp: Timestamp,
+        /// The broker's clock.
+        now: Timestamp,
+        /// `message.timestamp.before.max.ms`.
+        before_max_ms: i64,
+        /// `message.timestamp.after.max.ms`.
+        after_max_ms: i64,
+    },
     /// Larger than the topic allows (MESSAGE_TOO_LARGE).
     #[error(
         "the batch has {bytes} bytes but max.message.bytes is {bytes_max}: make smaller batches or raise it"
@@ -94,7 +127,8 @@ pub enum Acknowledgement {
 }
 
 impl<E: Env> Partition<E> {
-    /// Appends a batch that a client sent, checked by `record::validate`. `now` is the wall clock's.
+    /// Appends a batch that a client sent, checked by `record::validate`. `acks` is what its acknowledgement will be
+    /// asked for; `now` is the wall clock's.
     ///
     /// # Errors
     /// See [`AppendError`].
@@ -102,15 +136,18 @@ impl<E: Env> Partition<E> {
         &self,
         env: &E,
         batch: &Batch,
+        acks: Acks,
         expected_epoch: LeaderEpoch,
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
         let mut core = self.enter()?;
         let leader_epoch = leadership::check(core.role, expected_epoch)?;
+        check_in_sync(&core.settings, acks)?;
         let (bytes, bytes_max) = (batch.bytes().len(), core.settings.message_bytes_max);
         if bytes > bytes_max {
             return Err(AppendError::TooLarge { bytes, bytes_max });
         }
+        check_timestamps(&core.settings, batch, now)?;
         let log_start = core.log.log_start();
         if batch.header().is_idempotent()
             && let Admission::Duplicate { base_offset, last_offset, timestamp } =
@@ -185,11 +222,14 @@ impl<E: Env> Partition<E> {
     pub fn acknowledge(&self, appended: &Appended, acks: Acks) -> Acknowledgement {
         let look = |snapshot: &Snapshot<E::Disk>| {
             let leads = snapshot.role == Role::Leader(appended.leader_epoch);
-            leads.then(|| (awaited(snapshot, appended, acks), snapshot.changes))
+            let is_enough = acks == Acks::Leader || snapshot.has_enough_in_sync;
+            leads.then(|| (awaited(snapshot, appended, acks), snapshot.changes, is_enough))
         };
         match self.progress().look(look) {
-            Some((None, _)) => Acknowledgement::Given,
-            Some((Some(mark), changes)) => {
+            Some((None, _, true)) => Acknowledgement::Given,
+            // As Kafka judges it: when the high watermark is there, and not before.
+            Some((None, _, false)) => Acknowledgement::Lost(AppendError::NotEnoughReplicasAfterAppend),
+            Some((Some(mark), changes, _)) => {
                 let watched = self.progress().clone();
                 Acknowledgement::Awaits(OffsetNeed { watched, changes, mark, offset: appended.end })
             }
@@ -199,6 +239,35 @@ impl<E: Env> Partition<E> {
             }),
         }
     }
+}
+
+/// How many replicas are in sync: the leader alone, until there are followers.
+pub(super) const IN_SYNC_COUNT: usize = 1;
+
+/// As Kafka does before anything else is looked at, so that nothing of the batch is in the log.
+fn check_in_sync(settings: &Settings, acks: Acks) -> Result<(), AppendError> {
+    if acks == Acks::All && !settings.has_enough_in_sync(IN_SYNC_COUNT) {
+        let in_sync_min = settings.in_sync_min;
+        return Err(AppendError::NotEnoughReplicas { in_sync: IN_SYNC_COUNT, in_sync_min });
+    }
+    Ok(())
+}
+
+/// KIP-937, by the batch's header alone: its first timestamp and its largest. The records are not decoded, and what
+/// depends on their times (retention, the time index) goes by the header too. With LogAppendTime the broker stamps.
+fn check_timestamps(settings: &Settings, batch: &Batch, now: Timestamp) -> Result<(), AppendError> {
+    if settings.log.timestamp_type == log::TimestampType::LogAppendTime {
+        return Ok(());
+    }
+    let bounds = settings.timestamp_bounds;
+    let header = batch.header();
+    for timestamp in [header.base_timestamp, header.max_timestamp] {
+        if !bounds.allow(timestamp, now) {
+            let TimestampBounds { before_max_ms, after_max_ms } = bounds;
+            return Err(AppendError::Timestamp { timestamp, now, before_max_ms, after_max_ms });
+        }
+    }
+    Ok(())
 }
 
 /// The mark that has not reached the batch yet, if the acknowledgement hangs on one. With `flush.messages=1` the

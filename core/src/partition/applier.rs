@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::config::Config;
 use crate::env::{Clock, Env, Lane, Task};
+use crate::fact::Fact;
 use crate::ids::{BrokerId, Offset, TopicId, TopicPartition, Uuid};
 use crate::log::LogError;
 use crate::log::dir::Removal;
@@ -138,7 +139,11 @@ impl<E: Env> Applier<E> {
         directory.check()?;
         let now = self.env.clock().wall();
         match directory.log_dir().create_log(id, settings.log, Offset::ZERO, now) {
-            Ok(log) => Ok(Arc::new(Partition::new(id, log, Offset::ZERO, settings, Arc::clone(directory)))),
+            Ok(log) => {
+                let (log_start, log_end) = (log.log_start(), log.log_end());
+                self.env.observe(&Fact::Recovered { partition: id, clean: false, log_start, log_end });
+                Ok(Arc::new(Partition::new(id, log, Offset::ZERO, settings, Arc::clone(directory))))
+            }
             Err(LogError::Disk(error)) => Err(directory.fail(&self.env, &error)),
             Err(LogError::Read(error)) => Err(StorageError { cause: error.to_string() }),
         }

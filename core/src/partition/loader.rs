@@ -71,11 +71,12 @@ impl<E: Env> Applier<E> {
         let (disk, path) = (log_dir.disk().clone(), log_dir.partition_path(id));
         let now = self.env.clock().wall();
         let recovery = Recovery::new(disk, path, settings.log, checkpointed, clean, now);
-        let Recovered { log, clean, cut_bytes, lost } =
-            self.env.run("recover-log", recovery).await.map_err(|error| match error {
-                LogError::Disk(error) => directory.fail(&self.env, &error),
-                LogError::Read(error) => StorageError { cause: error.to_string() },
-            })?;
+        let recovered = self.env.run("recover-log", recovery).await.map_err(|error| match error {
+            LogError::Disk(error) => directory.fail(&self.env, &error),
+            LogError::Read(error) => StorageError { cause: error.to_string() },
+        })?;
+        recovered.settle().await.map_err(|error| directory.fail(&self.env, &error))?;
+        let Recovered { log, clean, cut_bytes, lost, .. } = recovered;
         let lowered = log_dir.lower_recovery_point(id, log.recovery_point()).await;
         lowered.map_err(|error| directory.fail(&self.env, &error))?;
         if cut_bytes > 0 {

@@ -17,8 +17,8 @@ use super::read::Isolation;
 /// What one decompressed batch may take while its records are searched for a timestamp.
 const DECODE_BYTES_MAX: usize = 16 << 20;
 
-/// Batches that one lookup reads at most: honest headers need one, or two where records were deleted.
-const BATCHES_MAX: usize = 16;
+/// What one lookup may read and decompress. Honest headers need one batch, or two where records were deleted.
+const LOOKUP_BYTES_MAX: usize = 4 * DECODE_BYTES_MAX;
 
 /// A batch is read to find a record by its timestamp.
 pub const LOOKUP_READ: Site = Site::new("partition.lookup.read");
@@ -55,6 +55,29 @@ impl OffsetSpec {
             timestamp if timestamp >= 0 => Some(Self::Timestamp(Timestamp(timestamp))),
             _ => None,
         }
+    }
+}
+
+/// What the lookups of one request may still read and decompress. Clients choose what is in their batches, and so
+/// what it costs to look into them.
+#[derive(Debug)]
+pub struct LookupBudget {
+    bytes: usize,
+}
+
+impl LookupBudget {
+    /// A budget of so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self { bytes }
+    }
+
+    /// What is left of it.
+    pub fn left(&self) -> usize {
+        self.bytes
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
@@ -95,7 +118,8 @@ pub enum LookupError {
 }
 
 impl<E: Env> Partition<E> {
-    /// Looks an offset up, in what a reader of this isolation can see. May read index and batches from the disk.
+    /// Looks an offset up, in what a reader of this isolation can see. May read index and batches from the disk. Where
+    /// the budget does not suffice to search a batch, the answer is where the batch begins: never later than the truth.
     ///
     /// # Errors
     /// See [`LookupError`].
@@ -104,6 +128,7 @@ impl<E: Env> Partition<E> {
         spec: OffsetSpec,
         isolation: Isolation,
         current_leader_epoch: LeaderEpoch,
+        budget: &mut LookupBudget,
     ) -> Result<FoundOffset, LookupError> {
         let snapshot: Snapshot<E::Disk> = self.look::<LookupError>(current_leader_epoch)?;
         let bound = snapshot.bound(isolation);
@@ -119,8 +144,8 @@ impl<E: Env> Partition<E> {
                 let leader_epoch = snapshot.leader_epoch();
                 Ok(FoundOffset { offset: bound, timestamp: Timestamp::NONE, leader_epoch })
             }
-            OffsetSpec::MaxTimestamp => self.find_max_timestamp(&snapshot, bound),
-            OffsetSpec::Timestamp(timestamp) => self.find_timestamp(&snapshot, bound, timestamp),
+            OffsetSpec::MaxTimestamp => self.find_max_timestamp(&snapshot, bound, budget),
+            OffsetSpec::Timestamp(timestamp) => self.find_timestamp(&snapshot, (bound, timestamp), budget),
         }
     }
 
@@ -143,18 +168,22 @@ impl<E: Env> Partition<E> {
     fn find_timestamp(
         &self,
         snapshot: &Snapshot<E::Disk>,
-        bound: Offset,
-        timestamp: Timestamp,
+        (bound, timestamp): (Offset, Timestamp),
+        budget: &mut LookupBudget,
     ) -> Result<FoundOffset, LookupError> {
         let mut from = snapshot.log_start;
-        for _ in 0..BATCHES_MAX {
+        let mut own = LookupBudget::new(budget.left().min(LOOKUP_BYTES_MAX));
+        loop {
             let slice = snapshot.view.slice_for_timestamp(timestamp, from);
             let slice = slice.map_err(|error| self.unreadable(&error))?;
             let Some(slice) = slice.filter(|slice| slice.first_offset < bound) else { break };
             from = slice.next_offset;
             let batch = self.read_batch(&slice)?;
             let late = |record: &Record| record.offset >= snapshot.log_start && record.timestamp >= timestamp;
-            if let Some(record) = first_record(&batch, late, snapshot.log_start) {
+            let left = own.left();
+            let found = first_record(&batch, late, snapshot.log_start, &mut own);
+            budget.spend(left - own.left());
+            if let Some(record) = found {
                 if record.offset < bound {
                     return Ok(record.found(&batch));
                 }
@@ -168,6 +197,7 @@ impl<E: Env> Partition<E> {
         &self,
         snapshot: &Snapshot<E::Disk>,
         bound: Offset,
+        budget: &mut LookupBudget,
     ) -> Result<FoundOffset, LookupError> {
         let slice = snapshot.view.slice_of_max_timestamp().map_err(|error| self.unreadable(&error))?;
         let Some(slice) = slice.filter(|slice| slice.first_offset < bound) else {
@@ -176,7 +206,7 @@ impl<E: Env> Partition<E> {
         let batch = self.read_batch(&slice)?;
         let max_timestamp = batch.header().max_timestamp;
         let largest = |record: &Record| record.timestamp >= max_timestamp;
-        let record = first_record(&batch, largest, snapshot.log_start);
+        let record = first_record(&batch, largest, snapshot.log_start, budget);
         let record = record.filter(|record| record.offset >= snapshot.log_start && record.offset < bound);
         Ok(record.map_or(FoundOffset::NONE, |record| record.found(&batch)))
     }
@@ -208,11 +238,23 @@ impl Record {
 }
 
 /// The first record of the batch for which `wanted` holds. Where the records cannot be read, because a client wrote
-/// nonsense that the broker never decodes, the batch as a whole is the answer.
-fn first_record(batch: &Batch, wanted: impl Fn(&Record) -> bool, log_start: Offset) -> Option<Record> {
+/// nonsense that the broker never decodes, or made them larger than the budget, the batch as a whole is the answer.
+fn first_record(
+    batch: &Batch,
+    wanted: impl Fn(&Record) -> bool,
+    log_start: Offset,
+    budget: &mut LookupBudget,
+) -> Option<Record> {
     let header = batch.header();
     let whole = Record { offset: header.base_offset.max(log_start), timestamp: header.max_timestamp };
-    let Ok(records) = records::iterate(batch, DECODE_BYTES_MAX) else { return Some(whole) };
+    budget.spend(batch.bytes().len());
+    let bytes_max = budget.left().min(DECODE_BYTES_MAX);
+    let Ok(records) = records::iterate(batch, bytes_max) else {
+        // It may have failed at its last byte.
+        budget.spend(bytes_max);
+        return Some(whole);
+    };
+    budget.spend(records.payload_bytes());
     for record in records {
         let Ok(record) = record else { return Some(whole) };
         let record = Record { offset: record.offset, timestamp: record.timestamp };

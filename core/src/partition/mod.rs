@@ -27,13 +27,13 @@ pub use directory::{Directory, StorageError};
 pub use flusher::{Flusher, Settings as FlusherSettings};
 pub use leadership::LeadershipError;
 pub use loader::Found;
-pub use lookup::{FoundOffset, LOOKUP_READ, LookupError, OffsetSpec};
+pub use lookup::{FoundOffset, LOOKUP_READ, LookupBudget, LookupError, OffsetSpec};
 pub use parked::{BytesNeed, OffsetNeed, Parked, Waiting, Watched};
 pub use partition::Partition;
 pub use progress::{Progress, Role, Snapshot};
 pub use read::{Isolation, ReadError, ReadOutcome, ReadRequest};
 pub use retention::DeleteRecordsError;
-pub use settings::Settings;
+pub use settings::{Settings, TimestampBounds};
 pub use table::{Table, TableError};
 
 use crate::env::Site;

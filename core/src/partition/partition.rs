@@ -12,6 +12,7 @@ use crate::log::recovery::Checkpointed;
 use crate::log::{DiskError, Log, LogError};
 use crate::sync::{Arc, Mutex, MutexGuard};
 
+use super::append::IN_SYNC_COUNT;
 use super::directory::{Directory, StorageError};
 use super::locked;
 use super::progress::{Progress, Role, Snapshot};
@@ -261,6 +262,7 @@ impl<D: Disk> Core<D> {
             role: self.role,
             changes: self.changes,
             flush_first: self.settings.flush_first(),
+            has_enough_in_sync: self.settings.has_enough_in_sync(IN_SYNC_COUNT),
             log_start: self.log.log_start(),
             high_watermark: self.high_watermark,
             log_end: self.log.log_end(),

@@ -35,6 +35,8 @@ pub struct Snapshot<D: Disk> {
     pub changes: u64,
     /// Whether records count only once they are flushed (`flush.messages=1`).
     pub flush_first: bool,
+    /// Whether as many replicas are in sync as acks=all asks for (`min.insync.replicas`).
+    pub has_enough_in_sync: bool,
     /// The first offset that can be read.
     pub log_start: Offset,
     /// One past the last committed record: consumers read below it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::TopicConfig;
 use crate::log;
 use crate::museum::Switches;
+use crate::time::Timestamp;
 
 /// A partition's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,35 @@ pub struct Settings {
     pub flush_messages: u64,
     /// `flush.ms`: a flush in the background, at the latest this long after an append.
     pub flush_interval: Option<Duration>,
+    /// `min.insync.replicas`: how many replicas must be in sync for acks=all.
+    pub in_sync_min: usize,
+    /// Which timestamps producers may give.
+    pub timestamp_bounds: TimestampBounds,
+}
+
+/// `message.timestamp.before.max.ms` and `message.timestamp.after.max.ms` (KIP-937).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimestampBounds {
+    /// How far in the past of the broker's clock a timestamp may lie.
+    pub before_max_ms: i64,
+    /// How far in its future.
+    pub after_max_ms: i64,
+}
+
+impl TimestampBounds {
+    /// Whether a producer may give this timestamp at `now`. One that was left unset is taken.
+    pub fn allow(&self, timestamp: Timestamp, now: Timestamp) -> bool {
+        let first = now.0.saturating_sub(self.before_max_ms);
+        let last = now.0.saturating_add(self.after_max_ms);
+        timestamp == Timestamp::NONE || (first..=last).contains(&timestamp.0)
+    }
+}
+
+impl Default for TimestampBounds {
+    /// Kafka's defaults since KIP-1030: any time in the past, an hour in the future.
+    fn default() -> Self {
+        Self { before_max_ms: i64::MAX, after_max_ms: 60 * 60 * 1000 }
+    }
 }
 
 impl Settings {
@@ -31,12 +61,23 @@ impl Settings {
                 i64::MAX => None,
                 flush_ms => Some(Duration::from_millis(flush_ms.unsigned_abs())),
             },
+            in_sync_min: topic.min_insync_replicas.unsigned_abs() as usize,
+            timestamp_bounds: TimestampBounds {
+                before_max_ms: topic.message_timestamp_before_max_ms,
+                after_max_ms: topic.message_timestamp_after_max_ms,
+            },
         }
     }
 
     /// Whether records count only once they are flushed.
     pub fn flush_first(&self) -> bool {
         self.flush_messages <= 1
+    }
+
+    /// The guard of `min.insync.replicas`: whether enough replicas are in sync for an acks=all to be taken, and for
+    /// one that was taken to be acknowledged. The leader counts.
+    pub fn has_enough_in_sync(&self, in_sync_count: usize) -> bool {
+        in_sync_count >= self.in_sync_min
     }
 }
 
@@ -48,6 +89,8 @@ impl Default for Settings {
             message_bytes_max: 1024 * 1024 + 12,
             flush_messages: u64::MAX,
             flush_interval: None,
+            in_sync_min: 1,
+            timestamp_bounds: TimestampBounds::default(),
         }
     }
 }

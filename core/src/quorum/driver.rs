@@ -185,6 +185,13 @@ impl<E: Env> Driver<E> {
         let next_offset = self.next_offset(round);
         let decision = self.controller.decide(command, next_offset, &mut || self.env.random_u64())?;
         let values: Vec<Bytes> = decision.records.iter().map(|record| record.encode()).collect();
+        let segment_bytes = self.settings.log.segment_bytes as usize;
+        if let Some(value) = values.iter().find(|value| value.len() + 2 * OVERHEAD_BYTES > segment_bytes) {
+            // Refused here: an append that is refused would be the end of the node.
+            let text =
+                format!("a change of {} bytes is larger than a segment of the metadata log", value.len());
+            return Err(Rejection::PolicyViolation(text));
+        }
         let batches = pack(values, self.batch_bytes_max());
         if decision.is_atomic && batches.len() > 1 {
             let text =

@@ -188,21 +188,24 @@ async fn open_log<E: Env>(
     let path = log_dir.partition_path(TopicPartition::METADATA);
     let now = env.clock().wall();
     if !exists(env.disk(), &path)? {
-        return Ok(log_dir.create_log(TopicPartition::METADATA, settings.log, start, now)?);
+        let log = log_dir.create_log(TopicPartition::METADATA, settings.log, start, now)?;
+        observe_opened(env, &log, false);
+        return Ok(log);
     }
     let recovery = Recovery::new(env.disk().clone(), path.clone(), settings.log, checkpointed, clean, now);
     let recovered = env.run("recover-metadata", recovery).await?;
+    recovered.settle().await?;
     log_dir.lower_recovery_point(TopicPartition::METADATA, recovered.log.recovery_point()).await?;
-    env.observe(&Fact::Recovered {
-        partition: TopicPartition::METADATA,
-        clean: recovered.clean,
-        log_start: recovered.log.log_start(),
-        log_end: recovered.log.log_end(),
-    });
+    observe_opened(env, &recovered.log, recovered.clean);
     match recovered.lost {
         Some(lost) => Err(LoadError::Lost { path, log_end: lost.log_end, expected: lost.expected }),
         None => Ok(recovered.log),
     }
+}
+
+fn observe_opened<E: Env>(env: &E, log: &Log<E::Disk>, clean: bool) {
+    let (partition, log_start, log_end) = (TopicPartition::METADATA, log.log_start(), log.log_end());
+    env.observe(&Fact::Recovered { partition, clean, log_start, log_end });
 }
 
 fn exists<D: Disk>(disk: &D, path: &Path) -> Result<bool, LoadError> {

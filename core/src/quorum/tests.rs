@@ -37,8 +37,12 @@ async fn open(env: &World) -> Arc<LogDir<MemoryDisk>> {
 
 /// A quorum that works, with a data lane that has nothing to follow.
 async fn start(env: &World) -> (Quorum, Vec<Task>) {
+    start_with(env, settings()).await
+}
+
+async fn start_with(env: &World, settings: Settings) -> (Quorum, Vec<Task>) {
     let log_dir = open(env).await;
-    let loaded = load(env.clone(), log_dir, (Checkpointed::default(), false), settings()).await;
+    let loaded = load(env.clone(), log_dir, (Checkpointed::default(), false), settings).await;
     let Loaded { quorum, driver, mut publications } = loaded.unwrap_or_else(|error| panic!("{error}"));
     let drive = env.spawn(Lane::Control, "quorum", async move { drop(driver.run().await) });
     let follow = env.spawn(Lane::Data, "follow", async move {
@@ -49,6 +53,7 @@ async fn start(env: &World) -> (Quorum, Vec<Task>) {
     let registration = Registration {
         broker_id: BrokerId(1),
         incarnation_id: Uuid([1; 16]),
+        previous_broker_epoch: None,
         endpoints: Vec::new(),
         features: Vec::new(),
         rack: None,
@@ -156,4 +161,22 @@ fn a_log_that_is_not_understood_is_refused_with_the_place_and_a_remedy() {
     assert!(refused(&orphan).contains("which is not there"));
     assert!(refused(&[]).contains("malformed"));
     assert!(load_with(&[1, 20, 0, 0]).is_ok(), "a record of nothing");
+}
+
+/// A log entry that does not fit in a segment would be the end of the node; so the request is.
+#[test]
+fn a_change_larger_than_a_segment_is_refused_and_the_controller_goes_on() {
+    let env = OneNode::new(MemoryDisk::new(1));
+    env.block_on(async {
+        let log = crate::log::Settings { segment_bytes: 1000, ..Default::default() };
+        let (quorum, _tasks) = start_with(&env, Settings { log, ..settings() }).await;
+        let rejection = quorum.submit(create(&"x".repeat(240))).await.map(drop);
+        assert_eq!(rejection, Ok(()), "it fits");
+        let mut topic = NewTopic::with_defaults("t");
+        topic.configs = vec![("cleanup.policy".to_owned(), Some(vec!["delete"; 200].join(",")))];
+        let command = Command::CreateTopics { topics: vec![topic], validate_only: false };
+        let refused = quorum.submit(command).await.map(drop);
+        assert!(matches!(refused, Err(Rejection::PolicyViolation(_))), "{refused:?}");
+        assert_eq!(quorum.submit(create("u")).await.map(drop), Ok(()));
+    });
 }

@@ -101,6 +101,13 @@ pub struct Records {
     last_delta: i32,
 }
 
+impl Records {
+    /// Bytes of all records, decompressed.
+    pub fn payload_bytes(&self) -> usize {
+        self.payload.len()
+    }
+}
+
 /// Reads the records of a batch, which may make up to `limit_bytes` when decompressed.
 ///
 /// # Errors

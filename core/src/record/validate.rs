@@ -1,7 +1,8 @@
 //! What a broker checks of a produced batch before it takes any lock. The records themselves are never decoded.
 //!
 //! The timestamps of the header are taken as they are: clients exist that leave the maximum unset, and what depends
-//! on it (the time index, retention) must live with any value.
+//! on it (the time index, retention) must live with any value. How far they may lie from the broker's clock (KIP-937)
+//! is the topic's to say, and is compared under the partition's lock, where the topic may have changed.
 
 use bytes::Bytes;
 

@@ -7,7 +7,7 @@ pub struct Versions {
     pub min: i16,
     /// The highest version listed in ApiVersions.
     pub max: i16,
-    /// The lowest version that is served; below it a request is answered with UNSUPPORTED_VERSION.
+    /// The lowest version that is served; a request below it ends its connection, as one that is not listed does.
     pub served_min: i16,
     /// From this version on the encoding is flexible (KIP-482).
     pub flexible_min: i16,

@@ -83,9 +83,19 @@ mod tests {
 
     #[test]
     fn client_ids_from_hell_are_errors_or_strings() {
-        for id in [&b"\xff\xff"[..], b"\0\0", b"\0\x01\xff", b"\xff\xfe", b"\x7f\xff", b"\0\x05\x1b[31m"] {
+        for (id, expected) in [
+            (&b"\xff\xff"[..], Some(None)),
+            (b"\0\0", Some(Some(""))),
+            (b"\0\x05\x1b[31m", Some(Some("\u{1b}[31m"))),
+            (b"\0\x01\xff", None),
+            (b"\xff\xfe", None),
+            (b"\x80\0", None),
+            (b"\x7f\xff", None),
+        ] {
             let frame = [&b"\0\x12\0\0\0\0\0\x01"[..], id].concat();
-            let _ = decode(&Bytes::from(frame), ApiKey::ApiVersions);
+            let decoded = decode(&Bytes::from(frame), ApiKey::ApiVersions);
+            let told = decoded.ok().map(|(header, _)| header.client_id.map(|id| id.as_str().to_owned()));
+            assert_eq!(told, expected.map(|id| id.map(str::to_owned)), "{id:?}");
         }
     }
 }

@@ -30,6 +30,11 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
+    /// Bytes read so far.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// Everything not read yet, sharing the message's memory.
     pub fn rest(&self) -> Bytes {
         self.bytes.slice(self.at..)

@@ -11,7 +11,7 @@ use super::writer::Writer;
 /// ([`ApiKey::response_header_is_flexible`](super::ApiKey::response_header_is_flexible)), body.
 ///
 /// # Errors
-/// When the message cannot be expressed in this version; `buffer` is as before.
+/// When the message cannot be expressed in this version, or makes a frame above 2 GiB; `buffer` is as before.
 pub fn encode<M: KafkaEncode>(
     correlation_id: i32,
     header_flexible: bool,
@@ -21,16 +21,8 @@ pub fn encode<M: KafkaEncode>(
 ) -> Result<(), EncodeError> {
     let start = buffer.len();
     let frame = begin(correlation_id, header_flexible, buffer);
-    match message.encode(&mut Encoder::new(buffer), ApiVersion::new(version)) {
-        Ok(()) => {
-            frame.end(buffer);
-            Ok(())
-        }
-        Err(error) => {
-            buffer.truncate(start);
-            Err(error)
-        }
-    }
+    let encoded = message.encode(&mut Encoder::new(buffer), ApiVersion::new(version));
+    encoded.and_then(|()| frame.end(buffer)).inspect_err(|_| buffer.truncate(start))
 }
 
 /// Appends room for the length, and the header; the caller appends the body and then ends the frame.

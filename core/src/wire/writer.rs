@@ -6,8 +6,8 @@ use crate::ids::Uuid;
 
 /// Appends a message to a buffer in the classic or the flexible encoding (KIP-482).
 ///
-/// Everything written comes from this program, so a string or array too long for its length prefix is a bug here
-/// and panics.
+/// What is written comes from this program, but for the names that a response repeats, which the reader has cut off at
+/// 32,767 bytes. So a string or array too long for its length prefix is a bug here and panics.
 #[derive(Debug)]
 pub struct Writer<'a> {
     buffer: &'a mut BytesMut,

@@ -114,6 +114,11 @@ impl Check for AckedIsDurable {
                 }
                 Ok(())
             }
+            // What goes with its topic, nobody promised to keep.
+            Seen::Client(ClientEvent::DeletionAsked { topic }) => {
+                self.slots.retain(|slot, _| slot.0 != *topic);
+                Ok(())
+            }
             Seen::Ended { node, exit: Exit::Crashed(Crash::Power(_)) } => {
                 self.power_failed(*node, ledger);
                 Ok(())

@@ -3,12 +3,14 @@
 
 mod acked_is_durable;
 mod epoch_cache;
+mod index_matches_log;
 mod no_duplicate;
 mod no_gap;
 mod no_panic;
 mod offsets_unique;
 mod producer_fold;
 mod recovery_equals_scan;
+mod topics_as_acked;
 
 use crate::model::{Ledger, Seen};
 use crate::scenario::Promise;
@@ -20,8 +22,10 @@ pub const NAMES: &[&str] = &[
     "no_gap",
     "no_duplicate",
     "recovery_equals_scan",
+    "index_matches_log",
     "producer_fold",
     "epoch_cache",
+    "topics_as_acked",
     "no_panic",
     "liveness",
 ];
@@ -51,8 +55,10 @@ impl Checks {
                 "no_gap" => Box::<no_gap::NoGap>::default(),
                 "no_duplicate" => Box::new(no_duplicate::NoDuplicate::new(idempotent.clone())),
                 "recovery_equals_scan" => Box::new(recovery_equals_scan::RecoveryEqualsScan),
+                "index_matches_log" => Box::new(index_matches_log::IndexMatchesLog),
                 "producer_fold" => Box::<producer_fold::ProducerFold>::default(),
                 "epoch_cache" => Box::<epoch_cache::EpochCache>::default(),
+                "topics_as_acked" => Box::<topics_as_acked::TopicsAsAcked>::default(),
                 "no_panic" => Box::<no_panic::NoPanic>::default(),
                 _ => return None,
             };

@@ -50,6 +50,11 @@ impl Check for OffsetsUnique {
             {
                 self.value(*slot, *offset, *value)
             }
+            Seen::Client(ClientEvent::Sought { slot, found: Some((offset, value)), era, .. })
+                if ledger.still_counts(*slot, *era) =>
+            {
+                self.value(*slot, *offset, *value)
+            }
             Seen::Client(ClientEvent::Acked { slot, first, count, base_offset: Some(base), era, .. })
                 if ledger.still_counts(*slot, *era) =>
             {

@@ -1,7 +1,8 @@
 //! The node dies inside a disk call: a write half done, a file created and not yet synced, a rename not yet durable.
 //!
 //! Crashes between two polls never meet these states, because the critical sections of the core are synchronous.
-//! The call is counted from the moment the fault is armed.
+//! The call is counted from the moment the fault is armed. Most calls are appends and reads; where a call is rare, such
+//! as in a deletion, the fault names its site, and counts the calls of that site alone.
 //!
 //! What must survive: as for `process_crash` and `power_loss`. A half-written batch was never acknowledged, and
 //! recovery cuts it.
@@ -19,6 +20,12 @@ pub(super) const KIND: Kind = Kind {
             doc: "disk calls that still succeed",
         },
         Parameter {
+            name: "site",
+            what: What::Site,
+            default: "any",
+            doc: "the calls that count: of one disk site, such as log.recovery.cut or log.dir.*",
+        },
+        Parameter {
             name: "mode",
             what: What::OneOf(&["process", "nothing", "prefix", "subset", "zeros", "garbage"]),
             default: "process|nothing|prefix|subset|zeros|garbage",
@@ -28,6 +35,7 @@ pub(super) const KIND: Kind = Kind {
     ],
     strike: |stage, node, parameters| {
         let blow = Blow::from_text(parameters.name("mode"));
-        stage.crash_at_disk_call(node, parameters.number("calls"), blow, parameters.time("down"))
+        let site = Some(parameters.name("site")).filter(|site| *site != "any");
+        stage.crash_at_disk_call(node, (site, parameters.number("calls")), blow, parameters.time("down"))
     },
 };

@@ -1,10 +1,10 @@
 //! The node goes down and dies again while it starts, at a disk call of its recovery; several times in a row.
 //!
-//! What must survive: as for `power_loss`. Recovery may be interrupted anywhere, so each of its steps must leave a
+//! What must survive: as for `power_loss`, or `process_crash` when it was always the process alone. Recovery may be interrupted anywhere, so each of its steps must leave a
 //! directory from which the next start gets to the same log: the marker of a clean stop goes before anything is
 //! trusted (KAFKA-10471), and the recovery point never moves ahead of what is durable (KAFKA-10101).
 
-use super::{Blow, DOWN, Kind, POWER_MODE, Parameter, What};
+use super::{Blow, DOWN, Kind, Parameter, What};
 
 pub(super) const KIND: Kind = Kind {
     name: "crash_while_recovering",
@@ -16,7 +16,12 @@ pub(super) const KIND: Kind = Kind {
             default: "clean|process|nothing|prefix|subset|zeros|garbage",
             doc: "how the node goes down before",
         },
-        POWER_MODE,
+        Parameter {
+            name: "mode",
+            what: What::OneOf(&["process", "nothing", "prefix", "subset", "zeros", "garbage"]),
+            default: "process|nothing|prefix|subset|zeros|garbage",
+            doc: "how it goes down again: process death, or what a loss of power leaves",
+        },
         Parameter {
             name: "calls",
             what: What::Number,
@@ -28,7 +33,7 @@ pub(super) const KIND: Kind = Kind {
     ],
     strike: |stage, node, parameters| {
         let down = parameters.time("down");
-        let again = Blow::power(parameters.name("mode"));
+        let again = Blow::from_text(parameters.name("mode"));
         match parameters.name("first") {
             "clean" => stage.stop(node)?,
             first => stage.crash(node, Blow::from_text(first))?,

@@ -1,4 +1,6 @@
-//! A disk call fails with EIO: once, or every time from then on.
+//! A disk call fails with EIO or ENOSPC: once, or every time from then on. The call is the next of its kind, or a
+//! later one: most calls are appends, and an error that always came at once would hardly ever meet anything else,
+//! such as an index (KAFKA-7866).
 //!
 //! After a failed sync the kernel forgets that the pages were dirty: they are lost, and the next sync succeeds
 //! (the "fsyncgate" of 2018). So a failed write or sync is never repeated.
@@ -8,6 +10,7 @@
 //! recovery decides what is there.
 
 use super::{FollowUp, Kind, Parameter, What};
+use crate::world::disk::{DiskError, Failure, Operation};
 
 pub(super) const KIND: Kind = Kind {
     name: "disk_error",
@@ -15,25 +18,50 @@ pub(super) const KIND: Kind = Kind {
     parameters: &[
         Parameter {
             name: "on",
-            what: What::OneOf(&["read", "write", "sync"]),
-            default: "write|sync",
+            what: What::OneOf(&["read", "write", "sync", "name", "any"]),
+            default: "write|sync|any",
             doc: "which calls fail",
+        },
+        Parameter {
+            name: "calls",
+            what: What::Number,
+            default: "0..60",
+            doc: "such calls that still succeed",
+        },
+        Parameter {
+            name: "error",
+            what: What::OneOf(&["eio", "enospc"]),
+            default: "eio|enospc",
+            doc: "what they return",
         },
         Parameter {
             name: "mode",
             what: What::OneOf(&["once", "sticky"]),
             default: "once|sticky",
-            doc: "the next call alone, or all of them",
+            doc: "that call alone, or all from then on",
         },
         Parameter {
             name: "lasts",
             what: What::Time,
             default: "100ms..3s",
-            doc: "until a sticky error goes away",
+            doc: "until an error that is sticky or has not come goes away",
         },
     ],
     strike: |stage, node, parameters| {
-        stage.fail_disk(node, parameters.name("on"), parameters.name("mode") == "sticky");
+        let operation = match parameters.name("on") {
+            "read" => Some(Operation::Read),
+            "write" => Some(Operation::Write),
+            "sync" => Some(Operation::Sync),
+            "name" => Some(Operation::Name),
+            _ => None,
+        };
+        let failure = match parameters.name("error") {
+            "enospc" => Failure::NoSpace,
+            _ => Failure::InputOutput,
+        };
+        let calls_before = parameters.number("calls");
+        let sticky = parameters.name("mode") == "sticky";
+        stage.fail_disk(node, DiskError { failure, operation, calls_before, sticky, below: None });
         stage.later(parameters.time("lasts"), FollowUp::HealDisk(node));
         Ok(())
     },

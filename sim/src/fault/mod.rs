@@ -60,6 +60,9 @@ pub enum What {
     Number,
     /// One of these names.
     OneOf(&'static [&'static str]),
+    /// A disk site of the core, or `any`. In a scenario also the beginning of several with a star, `log.dir.*`: each
+    /// strike draws one of them, so that sites which are seldom called are struck as often as others.
+    Site,
 }
 
 /// Why a fault did not happen: its target was not in a state that allows it. It is noted, not an error: faults of
@@ -163,6 +166,7 @@ impl Parameter {
             What::Time => Duration::from_text(text).is_some(),
             What::Number => u64::from_text(text).is_some(),
             What::OneOf(names) => names.contains(&text),
+            What::Site => text == "any" || crate::sites::matching(text) == [text],
         }
     }
 }
@@ -191,6 +195,7 @@ mod tests {
                 What::Time => Choice::<Duration>::from_text(parameter.default).is_some(),
                 What::Number => Choice::<u64>::from_text(parameter.default).is_some(),
                 What::OneOf(names) => parameter.default.split('|').all(|name| names.contains(&name)),
+                What::Site => parameter.accepts(parameter.default),
             };
             assert!(legal, "{} = {}", parameter.name, parameter.default);
         }

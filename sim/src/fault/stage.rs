@@ -10,7 +10,7 @@ use jangbu_core::time::Instant;
 use super::Skipped;
 use crate::rng::Rng;
 use crate::trace::{Kind as TraceKind, hash_bytes};
-use crate::world::disk::{DiskError, Keep, Lost, Operation, PowerLoss, Strike, SyncLie};
+use crate::world::disk::{DiskError, Keep, Lost, PowerLoss, Strike, SyncLie};
 use crate::world::{Crash, Exit, NodeId, World, lock};
 
 /// How a node goes down.
@@ -328,18 +328,21 @@ impl Stage {
         Ok(())
     }
 
-    /// Brings a node down inside a disk call, once so many more have succeeded.
+    /// Brings a node down inside a disk call, once so many more have succeeded: of one site, or of any.
     pub fn crash_at_disk_call(
         &mut self,
         index: usize,
-        calls: u64,
+        (site, calls): (Option<&str>, u64),
         blow: Blow,
         down: Duration,
     ) -> Result<(), Skipped> {
         let node = self.up(index)?;
         self.actors[index].down = down;
         let strike = strike(&mut self.rng);
-        self.world.crash_at_disk_call(node, calls + 1, strike, blow.crash());
+        match site {
+            Some(site) => self.world.crash_at_site(node, site, calls + 1, strike, blow.crash()),
+            None => self.world.crash_at_disk_call(node, calls + 1, strike, blow.crash()),
+        }
         Ok(())
     }
 
@@ -379,14 +382,9 @@ impl Stage {
         self.world.stall_disk(self.actors[index].node, stall);
     }
 
-    /// Has reads, writes or syncs fail.
-    pub fn fail_disk(&mut self, index: usize, on: &str, sticky: bool) {
-        let operation = match on {
-            "read" => Operation::Read,
-            "write" => Operation::Write,
-            _ => Operation::Sync,
-        };
-        self.world.add_disk_error(self.actors[index].node, DiskError { operation, sticky, below: None });
+    /// Has disk calls fail.
+    pub fn fail_disk(&mut self, index: usize, error: DiskError) {
+        self.world.add_disk_error(self.actors[index].node, error);
     }
 
     /// Leaves so many bytes free.

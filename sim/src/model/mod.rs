@@ -5,5 +5,5 @@ mod scan;
 mod seen;
 
 pub use ledger::{Ledger, Replica, Written};
-pub use scan::{Scan, scan};
+pub use scan::{Placed, Scan, SegmentScan, scan};
 pub use seen::{ClientEvent, Seen, Slot};

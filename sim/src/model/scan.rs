@@ -16,8 +16,36 @@ pub struct Scan {
     pub damage: Option<String>,
     /// The base offset of the first file.
     pub first_file: Option<i64>,
+    /// Each segment by itself.
+    pub segments: Vec<SegmentScan>,
+    /// Index files whose segment is not there.
+    pub orphans: Vec<String>,
     /// The lines of `leader-epoch-checkpoint`: epoch and start offset; `None` without such a file.
     pub epoch_file: Option<Result<Vec<(i32, i64)>, String>>,
+}
+
+/// One segment's files.
+#[derive(Debug, Default)]
+pub struct SegmentScan {
+    /// Its base offset.
+    pub base: i64,
+    /// Its batches, as far as they can be read.
+    pub batches: Vec<Placed>,
+    /// The bytes of its `.index`.
+    pub offset_index: Option<Vec<u8>>,
+    /// The bytes of its `.timeindex`.
+    pub time_index: Option<Vec<u8>>,
+}
+
+/// Where a batch is, and what indexes say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Its first byte in the segment's file.
+    pub position: u64,
+    /// The offset of its last record.
+    pub last: i64,
+    /// Its largest timestamp.
+    pub max_timestamp: i64,
 }
 
 impl Scan {
@@ -34,6 +62,7 @@ pub fn scan(world: &World, node: NodeId, partition: TopicPartition) -> Scan {
         _ => partition.to_string(),
     };
     let mut scan = Scan::default();
+    let mut indexes = Vec::new();
     for (path, _) in world.files(node) {
         let inside =
             path.parent().and_then(|parent| parent.file_name()).is_some_and(|name| *name == *directory);
@@ -41,16 +70,33 @@ pub fn scan(world: &World, node: NodeId, partition: TopicPartition) -> Scan {
         let Some(bytes) = world.read_file(node, &path) else { continue };
         if name == "leader-epoch-checkpoint" {
             scan.epoch_file = Some(epoch_lines(&bytes));
-        } else if let Some(base) = name.strip_suffix(".log").and_then(|base| base.parse::<i64>().ok()) {
-            // Files come in the order of their names, which is the order of their offsets.
-            segment(&mut scan, base, bytes.into());
+        } else if let Some((base, kind)) = segment_file(name) {
+            match kind {
+                // Files come in the order of their names, which is the order of their offsets.
+                "log" => segment(&mut scan, base, bytes.into()),
+                _ => indexes.push((base, kind == "index", bytes)),
+            }
+        }
+    }
+    for (base, is_offset_index, bytes) in indexes {
+        match scan.segments.iter_mut().find(|segment| segment.base == base) {
+            Some(segment) if is_offset_index => segment.offset_index = Some(bytes),
+            Some(segment) => segment.time_index = Some(bytes),
+            None => scan.orphans.push(format!("{base:020}")),
         }
     }
     scan
 }
 
+/// Base offset and kind of a file that belongs to a segment.
+fn segment_file(name: &str) -> Option<(i64, &str)> {
+    let (base, kind) = name.split_once('.')?;
+    ["log", "index", "timeindex"].contains(&kind).then_some((base.parse().ok()?, kind))
+}
+
 fn segment(scan: &mut Scan, base: i64, mut bytes: Bytes) {
     scan.first_file.get_or_insert(base);
+    scan.segments.push(SegmentScan { base, ..SegmentScan::default() });
     let size = bytes.len();
     while !bytes.is_empty() && scan.damage.is_none() {
         let position = size - bytes.len();
@@ -67,6 +113,14 @@ fn segment(scan: &mut Scan, base: i64, mut bytes: Bytes) {
                     return;
                 }
                 scan.batches.push(written);
+                if let Some(segment) = scan.segments.last_mut() {
+                    let max_timestamp = batch.header().max_timestamp.0;
+                    segment.batches.push(Placed {
+                        position: position as u64,
+                        last: written.end - 1,
+                        max_timestamp,
+                    });
+                }
             }
             Err(error) => scan.damage = Some(format!("no batch {}: {error}", place())),
         }

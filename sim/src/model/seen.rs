@@ -57,6 +57,23 @@ pub enum ClientEvent {
         /// Its id.
         topic_id: TopicId,
     },
+    /// A topic is about to be deleted: from now on it may be gone.
+    DeletionAsked {
+        /// Its index.
+        topic: usize,
+    },
+    /// A client was told that a topic is deleted.
+    TopicDeleted {
+        /// Its index.
+        topic: usize,
+    },
+    /// A client asked for a topic by its name.
+    TopicLooked {
+        /// Its index.
+        topic: usize,
+        /// The id that the name has; `None` when there is no such topic.
+        found: Option<TopicId>,
+    },
     /// A batch is about to be sent.
     Sent {
         /// Which producer.
@@ -118,6 +135,19 @@ pub enum ClientEvent {
         /// How many losses of power there had been when it was asked for.
         era: u64,
     },
+    /// A reader asked for the record at an offset below the end, and got an answer with bytes.
+    Sought {
+        /// Which of those that seek.
+        seeker: usize,
+        /// From where.
+        slot: Slot,
+        /// Which offset.
+        asked: i64,
+        /// The first record at or behind it: offset and value.
+        found: Option<(i64, u64)>,
+        /// How many losses of power there had been when it was asked for.
+        era: u64,
+    },
     /// A reader was told that its position is out of range, and goes on elsewhere.
     Moved {
         /// Which reader.
@@ -147,8 +177,11 @@ impl ClientEvent {
             kind << 56 | (who as u64) << 40 | (slot.0 as u64) << 32 | u64::from(slot.1 as u32)
         };
         match self {
-            Self::TopicCreated { topic, topic_id } => {
-                (1 << 56 | *topic as u64, topic_id.0.iter().fold(0, |sum, byte| sum << 8 ^ u64::from(*byte)))
+            Self::TopicCreated { topic, topic_id } => (1 << 56 | *topic as u64, id_word(topic_id)),
+            Self::DeletionAsked { topic } => (9 << 56 | *topic as u64, 0),
+            Self::TopicDeleted { topic } => (10 << 56 | *topic as u64, 0),
+            Self::TopicLooked { topic, found } => {
+                (11 << 56 | *topic as u64, found.as_ref().map_or(0, id_word))
             }
             Self::Sent { producer, slot, first, .. } => (place(2, *producer, slot), *first),
             Self::Acked { producer, slot, first, base_offset, .. } => {
@@ -159,10 +192,21 @@ impl ClientEvent {
             Self::Read { reader, slot, offset, value, .. } => {
                 (place(6, *reader, slot), *value ^ (*offset as u64).rotate_left(40))
             }
+            Self::Sought { seeker, slot, asked, found, .. } => {
+                let (offset, value) = found.unwrap_or((-1, 0));
+                (
+                    place(9, *seeker, slot) ^ (*asked as u64).rotate_left(8),
+                    value ^ (offset as u64).rotate_left(40),
+                )
+            }
             Self::Moved { reader, slot, from, to } => {
                 (place(7, *reader, slot), (*from as u64).rotate_left(32) ^ *to as u64)
             }
             Self::ReadWhole { slot, log_start, values } => (place(8, values.len(), slot), *log_start as u64),
         }
     }
+}
+
+fn id_word(topic_id: &TopicId) -> u64 {
+    topic_id.0.iter().fold(0, |sum, byte| sum << 8 ^ u64::from(*byte))
 }

@@ -9,7 +9,7 @@ mod table;
 mod value;
 
 pub use error::{ScenarioError, Source, did_you_mean};
-pub use parse::{load, read, seed_range};
+pub use parse::{during, load, read, seed_range};
 pub use table::{Dotted, Entry, Table, check_name, parse as parse_table};
 pub use value::{Choice, Drawable, Drawing};
 
@@ -90,6 +90,10 @@ pub enum Workload {
     Produce(ProduceChoices),
     /// Clients that read them.
     Consume(ConsumeChoices),
+    /// Clients that create topics, use them and delete them.
+    Churn(ChurnChoices),
+    /// Clients that look up records by their offsets.
+    Seek(SeekChoices),
 }
 
 /// A workload of kind `produce`.
@@ -126,6 +130,36 @@ pub struct ConsumeChoices {
     pub max_wait: Choice<Duration>,
 }
 
+/// A workload of kind `churn`.
+#[derive(Clone, Debug)]
+pub struct ChurnChoices {
+    /// How many clients.
+    pub clients: Choice<u64>,
+    /// The topic whose partitions and configuration those that come and go have too.
+    pub topic: String,
+    /// How many topics one client has at most at a time.
+    pub topics: Choice<u64>,
+    /// Time between two steps of one client.
+    pub every: Choice<Duration>,
+    /// Records in a batch.
+    pub records: Choice<u64>,
+    /// Bytes of a record's value.
+    pub record_bytes: Choice<u64>,
+}
+
+/// A workload of kind `seek`.
+#[derive(Clone, Debug)]
+pub struct SeekChoices {
+    /// How many clients; each goes to any partition.
+    pub clients: Choice<u64>,
+    /// The topic.
+    pub topic: String,
+    /// Time between two looks of one client.
+    pub every: Choice<Duration>,
+    /// Bytes a fetch may bring.
+    pub fetch_bytes: Choice<u64>,
+}
+
 /// `[[fault]]`: a kind, when it strikes, and its parameters.
 #[derive(Clone, Debug)]
 pub struct FaultChoice {
@@ -144,6 +178,8 @@ pub struct FaultChoice {
 /// When a fault strikes.
 #[derive(Clone, Debug)]
 pub enum When {
+    /// Once, when the brokers are started for the first time, and the topics are still to be created.
+    SetUp,
     /// Once, at this time.
     At(Choice<Duration>),
     /// Again and again, at random.

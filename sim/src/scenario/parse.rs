@@ -7,10 +7,10 @@ use std::time::Duration;
 use jangbu_core::config::{Config, check_topic_config};
 
 use super::error::{ScenarioError, Source};
-use super::table::{self, Dotted, Table, check_name};
+use super::table::{self, Dotted, Entry, Table, check_name};
 use super::{
-    Budget, Choice, Cluster, ConfigChoices, ConsumeChoices, Drawable, FaultChoice, Liveness, ProduceChoices,
-    Promise, Scenario, Topic, When, Workload,
+    Budget, Choice, ChurnChoices, Cluster, ConfigChoices, ConsumeChoices, Drawable, FaultChoice, Liveness,
+    ProduceChoices, Promise, Scenario, SeekChoices, Topic, When, Workload,
 };
 use crate::{check, fault};
 
@@ -192,7 +192,13 @@ fn workloads(
     for mut table in top.tables("workload")? {
         let kind = table.require("kind")?;
         let kind_text = kind.text(source)?;
-        check_name(source, kind.span(), &kind_text, &["produce", "consume"], "kind of workload")?;
+        check_name(
+            source,
+            kind.span(),
+            &kind_text,
+            &["produce", "consume", "churn", "seek"],
+            "kind of workload",
+        )?;
         let topic = match table.take("topic") {
             Some(entry) => {
                 let name = entry.text(source)?;
@@ -201,8 +207,8 @@ fn workloads(
             }
             None => names[0].to_owned(),
         };
-        workloads.push(if kind_text == "produce" {
-            Workload::Produce(ProduceChoices {
+        workloads.push(match kind_text.as_str() {
+            "produce" => Workload::Produce(ProduceChoices {
                 topic,
                 clients: table.choice("clients", "1")?,
                 acks: table.name("acks", &["all", "1", "0"], "all")?,
@@ -211,14 +217,27 @@ fn workloads(
                 records: table.choice("records", "1")?,
                 record_bytes: table.choice("record_bytes", "100")?,
                 in_flight: table.choice("in_flight", "5")?,
-            })
-        } else {
-            Workload::Consume(ConsumeChoices {
+            }),
+            "seek" => Workload::Seek(SeekChoices {
+                topic,
+                clients: table.choice("clients", "1")?,
+                every: table.choice("every", "200ms")?,
+                fetch_bytes: table.choice("fetch_bytes", "100..16KiB")?,
+            }),
+            "consume" => Workload::Consume(ConsumeChoices {
                 topic,
                 clients: table.choice("clients", "1")?,
                 fetch_bytes: table.choice("fetch_bytes", "64KiB")?,
                 max_wait: table.choice("max_wait", "500ms")?,
-            })
+            }),
+            _ => Workload::Churn(ChurnChoices {
+                topic,
+                clients: table.choice("clients", "1")?,
+                topics: table.choice("topics", "2")?,
+                every: table.choice("every", "100ms")?,
+                records: table.choice("records", "1")?,
+                record_bytes: table.choice("record_bytes", "100")?,
+            }),
         });
         table.finish()?;
     }
@@ -236,12 +255,14 @@ fn faults(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<FaultChoice>,
         let name = entry.text(source)?;
         check_name(source, entry.span(), &name, &kinds, "fault")?;
         let kind = fault::find(&name).expect("the name was checked");
-        let when = match (table.optional("at")?, table.optional("mean_every")?) {
-            (Some(at), None) => When::At(at),
-            (None, Some(mean)) => When::Every { mean, first_after: table.choice("first_after", "1s")? },
-            (None, None) => return Err(table.missing(&["at", "mean_every"])),
-            (Some(_), Some(_)) => {
-                return Err(table.error("a fault has either `at` or `mean_every`, not both"));
+        let in_set_up = table.take("during").map(|entry| during(source, &entry)).transpose()?;
+        let when = match (table.optional("at")?, table.optional("mean_every")?, in_set_up) {
+            (Some(at), None, None) => When::At(at),
+            (None, Some(mean), None) => When::Every { mean, first_after: table.choice("first_after", "1s")? },
+            (None, None, Some(())) => When::SetUp,
+            (None, None, None) => return Err(table.missing(&["at", "mean_every", "during"])),
+            _ => {
+                return Err(table.error("a fault has one of `at`, `mean_every` and `during` alone"));
             }
         };
         let target = match table.take("target") {
@@ -266,6 +287,11 @@ fn faults(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Vec<FaultChoice>,
     Ok(faults)
 }
 
+/// `during = "set-up"` is all there is besides the load itself.
+pub fn during(source: &Arc<Source>, entry: &Entry<'_>) -> Result<(), ScenarioError> {
+    check_name(source, entry.span(), &entry.text(source)?, &["set-up"], "part of a run")
+}
+
 /// A parameter is kept as text, so that a plan is plain data; its kind is checked here.
 fn fault_parameter(
     table: &mut Table<'_>,
@@ -281,6 +307,7 @@ fn fault_parameter(
     Ok(match parameter.what {
         fault::What::Time => texts(table.choice::<Duration>(parameter.name, parameter.default)?),
         fault::What::Number => texts(table.choice::<u64>(parameter.name, parameter.default)?),
+        fault::What::Site => sites(table, parameter)?,
         fault::What::OneOf(names) => match parameter.default.split_once('|') {
             // Several names as a default mean: any of them.
             Some(_) if !table.has(parameter.name) => {
@@ -290,6 +317,33 @@ fn fault_parameter(
             _ => table.name(parameter.name, names, parameter.default)?,
         },
     })
+}
+
+/// Every pattern stands for the sites that it means.
+fn sites(
+    table: &mut Table<'_>,
+    parameter: &'static fault::Parameter,
+) -> Result<Choice<String>, ScenarioError> {
+    let Some(entry) = table.take(parameter.name) else {
+        return Ok(Choice::Fixed(parameter.default.to_owned()));
+    };
+    let source = table.source();
+    let mut names: Vec<String> = Vec::new();
+    for (text, span) in entry.texts(source)? {
+        let meant = crate::sites::matching(&text);
+        if text == "any" {
+            names.push(text);
+        } else if meant.is_empty() {
+            let known = crate::sites::matching("*");
+            check_name(source, span, &text, &known, "disk site of the core")?;
+        }
+        names.extend(meant.into_iter().map(str::to_owned));
+    }
+    match names.len() {
+        0 => Err(table.error(format!("`{}` names no disk site", parameter.name))),
+        1 => Ok(Choice::Fixed(names.remove(0))),
+        _ => Ok(Choice::OneOf(names)),
+    }
 }
 
 fn checks(top: &mut Table<'_>) -> Result<(Vec<&'static str>, Promise), ScenarioError> {

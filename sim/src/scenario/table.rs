@@ -60,6 +60,11 @@ impl<'a> Table<'a> {
         Self { source, title, span, entries, asked: Vec::new() }
     }
 
+    /// The file it stands in.
+    pub fn source(&self) -> &'a Arc<Source> {
+        self.source
+    }
+
     /// An error about this table as a whole.
     pub fn error(&self, message: impl Into<String>) -> ScenarioError {
         ScenarioError::new(self.source, self.span.clone(), message)

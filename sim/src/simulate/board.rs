@@ -33,7 +33,7 @@ struct State {
     skipped: u64,
     resolved: Vec<Option<u64>>,
     topic_ids: Vec<Option<TopicId>>,
-    /// By producer: whether it has settled.
+    /// By producer, and behind them those who create and delete topics: whether it has settled.
     settled: Vec<bool>,
     /// By partition, topic after topic: where its log ended when all producers had settled.
     ends: Vec<(Slot, Option<i64>)>,
@@ -55,7 +55,7 @@ impl Board {
                 skipped: 0,
                 resolved: Vec::new(),
                 topic_ids: vec![None; case.topics.len()],
-                settled: vec![false; case.producers.len()],
+                settled: vec![false; case.producers.len() + case.churners.len()],
                 ends: slots.collect(),
                 behind: vec![Some("it has not begun".to_owned()); case.consumers.len()],
             }),

@@ -14,7 +14,7 @@ use super::{Board, Phase};
 use crate::case::Case;
 use crate::fault::Stage;
 use crate::model::{Seen, scan};
-use crate::plan::Plan;
+use crate::plan::{Entry, Plan};
 use crate::workload;
 use crate::world::{Exit, NodeId, World};
 
@@ -34,7 +34,10 @@ pub(super) async fn direct(world: Arc<World>, case: Case, plan: Plan, switches: 
         world.start(node);
     }
     workload::start_admin(&world, &case, &board);
-    let director = Director { world: &world, board: &board };
+    let director = Director { world: &world, board: &board, brokers: &brokers };
+    for entry in plan.entries.iter().filter(|entry| entry.in_set_up) {
+        director.strike(&mut stage, entry);
+    }
     let deadline = world.now() + SET_UP;
     if !director.wait(&mut stage, deadline, || board.topic_ids().is_some()).await {
         world.violate(
@@ -45,7 +48,7 @@ pub(super) async fn direct(world: Arc<World>, case: Case, plan: Plan, switches: 
         return;
     }
     workload::start_clients(&world, &case, &board);
-    director.faults(&mut stage, &case, &plan, &brokers).await;
+    director.faults(&mut stage, &case, &plan).await;
     director.settle(&mut stage, &case).await;
 }
 
@@ -72,30 +75,35 @@ fn watch(world: &Arc<World>, board: &Arc<Board>, brokers: Vec<NodeId>) {
 struct Director<'a> {
     world: &'a Arc<World>,
     board: &'a Board,
+    brokers: &'a [NodeId],
 }
 
 impl Director<'_> {
     /// The safety phase: faults strike as planned.
-    async fn faults(&self, stage: &mut Stage, case: &Case, plan: &Plan, brokers: &[NodeId]) {
+    async fn faults(&self, stage: &mut Stage, case: &Case, plan: &Plan) {
         let begin = self.world.now();
         let end = begin + case.duration;
-        let mut entries = plan.entries.iter().peekable();
+        let mut entries = plan.entries.iter().filter(|entry| !entry.in_set_up).peekable();
         loop {
             stage.catch_up();
             let now = self.world.now();
             while let Some(entry) = entries.next_if(|entry| begin + entry.at <= now) {
-                let resolved = stage.strike(entry);
-                self.board.struck(resolved);
-                let node = resolved.and_then(|id| brokers.get(id as usize - 1)).copied();
-                if let Some(node) = node {
-                    self.board.see(self.world, Some(node), &Seen::Struck { node, fault: entry.kind.name });
-                }
+                self.strike(stage, entry);
             }
             if now >= end {
                 return;
             }
             let next = entries.peek().map_or(end, |entry| (begin + entry.at).min(end));
             self.rest(stage, next).await;
+        }
+    }
+
+    fn strike(&self, stage: &mut Stage, entry: &Entry) {
+        let resolved = stage.strike(entry);
+        self.board.struck(resolved);
+        let node = resolved.and_then(|id| self.brokers.get(id as usize - 1)).copied();
+        if let Some(node) = node {
+            self.board.see(self.world, Some(node), &Seen::Struck { node, fault: entry.kind.name });
         }
     }
 
@@ -106,11 +114,14 @@ impl Director<'_> {
         let deadline = self.world.now() + case.progress_within;
         self.board.set_phase(Phase::Settle);
         if !self.wait(stage, deadline, || self.board.unsettled().is_none()).await {
-            let who = self.board.unsettled().map_or(0, |producer| producer + 1);
-            let message = format!(
-                "{:?} after the last fault was healed, producer {who} has not got a batch acknowledged on every partition",
-                case.progress_within
-            );
+            let who = self.board.unsettled().unwrap_or_default();
+            let what = match who.checked_sub(case.producers.len()) {
+                None => format!("producer {} has not got a batch acknowledged on every partition", who + 1),
+                Some(churner) => {
+                    format!("churner {} has not found every topic it created in use", churner + 1)
+                }
+            };
+            let message = format!("{:?} after the last fault was healed, {what}", case.progress_within);
             self.world.violate("liveness", None, message);
             return;
         }

@@ -42,7 +42,7 @@ pub(super) async fn run(env: SimEnv, case: Arc<Case>, board: Arc<Board>) -> Resu
 }
 
 /// All values between two offsets, or `None` when that did not work.
-async fn read(
+pub(super) async fn read(
     env: &SimEnv,
     board: &Board,
     fetcher: &Fetcher<SimEnv>,
@@ -54,6 +54,10 @@ async fn read(
     while position < end {
         let fetched = fetch(fetcher, topic, slot.1, (position, 100, 1 << 20)).await.ok()?;
         let found = records(env, board, slot, position, fetched.batches);
+        if found.is_empty() {
+            // The log may have lost its end with the power.
+            return None;
+        }
         for (offset, value) in &found {
             if *offset != position {
                 let what = crate::check::slot_text(slot);

@@ -3,8 +3,10 @@
 
 mod audit;
 mod brokers;
+mod churn;
 mod consume;
 mod produce;
+mod seek;
 mod topics;
 mod value;
 
@@ -29,7 +31,8 @@ pub fn start_admin(world: &Arc<World>, case: &Arc<Case>, board: &Arc<Board>) {
     world.start(node);
 }
 
-/// Starts the producers and the readers, each on a machine of its own, and the one who reads everything at the end.
+/// Starts the producers, the readers and those who create and delete topics, each on a machine of its own, and the one
+/// who reads everything at the end.
 pub fn start_clients(world: &Arc<World>, case: &Arc<Case>, board: &Arc<Board>) {
     let mut nodes = Vec::new();
     for number in 0..case.producers.len() {
@@ -42,6 +45,18 @@ pub fn start_clients(world: &Arc<World>, case: &Arc<Case>, board: &Arc<Board>) {
         let (case, board) = (case.clone(), board.clone());
         nodes.push(world.add_node(format!("reader{}", number + 1), move |env| {
             consume::run(env, number, case.clone(), board.clone())
+        }));
+    }
+    for number in 0..case.churners.len() {
+        let (case, board) = (case.clone(), board.clone());
+        nodes.push(world.add_node(format!("churner{}", number + 1), move |env| {
+            churn::run(env, number, case.clone(), board.clone())
+        }));
+    }
+    for number in 0..case.seekers.len() {
+        let (case, board) = (case.clone(), board.clone());
+        nodes.push(world.add_node(format!("seeker{}", number + 1), move |env| {
+            seek::run(env, number, case.clone(), board.clone())
         }));
     }
     let (case, board) = (case.clone(), board.clone());

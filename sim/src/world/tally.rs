@@ -1,18 +1,29 @@
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use jangbu_core::env::Site;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{World, lock};
 use crate::trace::Kind;
 
 /// How often a disk site was passed, and how often a crash or an error struck there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteCount {
     /// Calls.
     pub calls: u64,
-    /// Crashes and injected errors.
-    pub strikes: u64,
+    /// Crashes inside a call.
+    pub crashes: u64,
+    /// Injected errors.
+    pub errors: u64,
+}
+
+impl AddAssign for SiteCount {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.crashes += other.crashes;
+        self.errors += other.errors;
+    }
 }
 
 /// What was counted in a run.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jangbu_core::env::{Disk, Env, File, Lane, OpenMode};
-use sim::world::disk::{DiskError, Keep, Lost, Operation, PowerLoss, Strike, SyncLie};
+use sim::world::disk::{DiskError, Failure, Keep, Lost, Operation, PowerLoss, Strike, SyncLie};
 use sim::world::{Crash, NodeId, World};
 
 use crate::toy::{APPEND, LOG, OTHER, SYNC, add_client, log_of, ms, open_log, pause, run};
@@ -104,7 +104,7 @@ fn a_crash_strikes_before_halfway_through_or_after_a_write() {
             world.crash_at_disk_call(node, 9, strike, Crash::Process);
             world.sleep(ms(100)).await;
             assert!(!world.is_up(node));
-            assert_eq!(world.tally().sites[&APPEND].strikes, 1);
+            assert_eq!(world.tally().sites[&APPEND].crashes, 1);
             log_of(&world, node)
         })
     };
@@ -126,7 +126,20 @@ fn a_crash_strikes_at_a_site_wherever_that_stands_among_the_calls() {
         world.sleep(ms(100)).await;
         assert_eq!((world.is_up(node), log_of(&world, node).as_str()), (false, "one,two!three,four!"));
         let sites = world.tally().sites;
-        assert_eq!((sites[&SYNC].calls, sites[&SYNC].strikes, sites[&APPEND].strikes), (2, 1, 0));
+        assert_eq!((sites[&SYNC].calls, sites[&SYNC].crashes, sites[&APPEND].crashes), (2, 1, 0));
+    });
+}
+
+#[test]
+fn crashes_at_several_sites_wait_for_their_calls_and_one_of_the_same_site_takes_the_place_of_the_last() {
+    run(1, |world| async move {
+        let node = add_writer(&world, &["one,", "two!", "three,", "four!", "five"]);
+        world.crash_at_site(node, "toy.sync", 1, Strike::Before, Crash::Process);
+        world.crash_at_site(node, "toy.nowhere", 1, Strike::Before, Crash::Process);
+        world.crash_at_site(node, "toy.sync", 2, Strike::After, Crash::Process);
+        world.sleep(ms(100)).await;
+        assert_eq!((world.is_up(node), log_of(&world, node).as_str()), (false, "one,two!three,four!"));
+        assert_eq!(world.tally().sites[&SYNC].crashes, 1);
     });
 }
 
@@ -175,13 +188,39 @@ fn a_failed_sync_loses_the_pages_and_the_next_one_says_all_is_well() {
             }
         });
         world.sleep(ms(40)).await;
-        world.add_disk_error(node, DiskError { operation: Operation::Sync, sticky: false, below: None });
+        world.add_disk_error(node, DiskError::next(Operation::Sync));
         world.sleep(ms(60)).await;
         assert_eq!(seen.load(Ordering::Relaxed), 1 << 4, "the first sync fails, the second succeeds");
         assert_eq!(log_of(&world, node), "one,two,", "the page cache has everything");
         world.crash(node, LOSES_ALL);
         assert_eq!(log_of(&world, node), "\0\0\0\0two,", "the medium has not");
     });
+}
+
+#[test]
+fn an_error_can_be_aimed_at_any_later_call() {
+    let written = |error: DiskError| {
+        run(5, move |world| async move {
+            let node = add_writer(&world, &["one!", "two,"]);
+            world.add_disk_error(node, error);
+            world.sleep(ms(100)).await;
+            log_of(&world, node)
+        })
+    };
+    let at_write =
+        |calls_before, failure| DiskError { calls_before, failure, ..DiskError::next(Operation::Write) };
+    assert!("one!".starts_with(&written(at_write(0, Failure::InputOutput))));
+    let text = written(at_write(1, Failure::NoSpace));
+    assert!(text.starts_with("one!") && "one!two,".starts_with(&text), "{text}");
+    assert_eq!(written(at_write(2, Failure::InputOutput)), "one!two,");
+    let any = |calls_before| DiskError { operation: None, ..at_write(calls_before, Failure::InputOutput) };
+    assert_eq!(written(any(2)), "", "the third call creates the file");
+    let full = DiskError { failure: Failure::NoSpace, ..any(1) };
+    assert_eq!(
+        written(full),
+        "",
+        "the first call only reads: a disk that is full has nothing to say against it"
+    );
 }
 
 #[test]
@@ -194,7 +233,10 @@ fn errors_and_a_full_disk_leave_part_of_a_write() {
             } else {
                 world.sleep(ms(1)).await;
                 let below = Some(PathBuf::from("/data"));
-                world.add_disk_error(node, DiskError { operation: Operation::Write, sticky: true, below });
+                world.add_disk_error(
+                    node,
+                    DiskError { sticky: true, below, ..DiskError::next(Operation::Write) },
+                );
             }
             world.sleep(ms(100)).await;
             log_of(&world, node)

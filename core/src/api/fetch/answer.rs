@@ -11,14 +11,18 @@ use crate::ids::TopicId;
 use crate::partition::Isolation;
 use crate::server::dispatch::{File, Request};
 use crate::server::response::Outgoing;
-use crate::wire::api::NodeEndpoint;
 use crate::wire::api::fetch::{FetchHead, FetchResponseWriter, FetchedPartition, Segment};
 
 /// Answers a request whose session is not what the client takes it for: no partitions, and the error on top.
 pub(super) fn refuse<F>(request: &Request, error: SessionError, outgoing: &mut Outgoing<F>) {
-    let head = FetchHead { error_code: error.code().code(), ..FetchHead::default() };
-    let writer = FetchResponseWriter::new(request.version(), request.header.correlation_id, head, 0);
-    append(writer, &[], outgoing);
+    refuse_with(request, error.code(), outgoing);
+}
+
+fn refuse_with<F>(request: &Request, error: ErrorCode, outgoing: &mut Outgoing<F>) {
+    let head = FetchHead { error_code: error.code(), ..FetchHead::default() };
+    let writer =
+        FetchResponseWriter::<FileSlice<F>>::new(request.version(), request.header.correlation_id, head, 0);
+    append(writer.finish(&[]).expect("an answer without topics is small"), outgoing);
 }
 
 impl<E: Env> Fetching<E> {
@@ -48,7 +52,11 @@ impl<E: Env> Fetching<E> {
                 writer.partition(&self.frame(&self.partitions[index], read, &mut hints), slice);
             }
         }
-        append(writer, &hints.endpoints(), outgoing);
+        match writer.finish(&hints.endpoints()) {
+            Ok(segments) => append(segments, outgoing),
+            // Only with batches larger than any that was taken here.
+            Err(_) => refuse_with(&self.request, ErrorCode::UnknownServerError, outgoing),
+        }
     }
 
     fn complete(&self, reads: &[Read<File<E>>]) -> Result<Completed, SessionError> {
@@ -58,7 +66,11 @@ impl<E: Env> Fetching<E> {
         let answers: Vec<Answer> = reads.iter().map(Read::answer).collect();
         let env = &self.services.env;
         let (now, random) = (env.clock().now(), env.random_u64());
-        self.services.fetch_sessions().complete(&self.context, (&self.partitions, &answers), now, random)
+        let mut sessions = match &self.context {
+            Context::Incremental { session_id, .. } => self.services.fetch_sessions_of(*session_id),
+            Context::Full { .. } | Context::Sessionless => self.services.fetch_sessions_for_new(random),
+        };
+        sessions.complete(&self.context, (&self.partitions, &answers), now, random)
     }
 
     fn frame(
@@ -92,12 +104,8 @@ impl<F> Read<F> {
     }
 }
 
-fn append<F>(
-    writer: FetchResponseWriter<FileSlice<F>>,
-    node_endpoints: &[NodeEndpoint],
-    outgoing: &mut Outgoing<F>,
-) {
-    for segment in writer.finish(node_endpoints) {
+fn append<F>(segments: Vec<Segment<FileSlice<F>>>, outgoing: &mut Outgoing<F>) {
+    for segment in segments {
         match segment {
             Segment::Inline(bytes) => outgoing.inline().extend_from_slice(&bytes),
             Segment::Slice(slice) => outgoing.push_slice(slice),

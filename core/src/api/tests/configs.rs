@@ -146,3 +146,86 @@ fn operations_that_contradict_each_other_or_do_not_exist_are_refused() {
         assert!(response.responses.iter().all(|one| one.error_code == code(ErrorCode::InvalidRequest)));
     });
 }
+
+/// 270,000 times the broker would be gigabytes of answer to a megabyte of request.
+#[test]
+fn a_resource_that_is_named_again_and_again_is_described_once() {
+    with_broker(&[], async |scene| {
+        scene.create("t", 1, &[]).await;
+        let mut request = describe(4, "1", true);
+        request.include_documentation = true;
+        let mut of_topic = describe(TOPIC, "t", false).resources.remove(0);
+        of_topic.configuration_keys = Some(vec!["retention.ms".into()]);
+        request.resources.push(of_topic.clone());
+        request.resources.resize(100_000, request.resources[0].clone());
+        of_topic.configuration_keys = Some(vec!["flush.ms".into()]);
+        request.resources.push(of_topic);
+        let mut response = DescribeConfigsResponse::default();
+        response.clone_from(&scene.call(&request, 4).await);
+        let told: Vec<_> =
+            response.results.iter().map(|result| (result.resource_type, result.configs.len())).collect();
+        assert_eq!(told, [(4, crate::config::BROKER_KEYS.len()), (TOPIC, 2)]);
+    });
+}
+
+#[test]
+fn an_unlawful_topic_is_told_from_an_unknown_one() {
+    with_broker(&[], async |scene| {
+        let response = scene.call(&describe(TOPIC, "a b", false), 4).await;
+        assert_eq!(response.results[0].error_code, code(ErrorCode::InvalidTopicException));
+    });
+}
+
+/// A null that is passed over puts the key back to its default, and seven days of retention may delete what was to stay.
+#[test]
+fn a_null_value_is_refused_and_changes_nothing() {
+    with_broker(&[], async |scene| {
+        scene.create("t", 1, &[("retention.ms", "-1")]).await;
+        let mut request = replace("t", &[("max.message.bytes", "1000")]);
+        let null =
+            message!(alter_configs_request::AlterableConfig { name: "retention.ms".into(), value: None });
+        request.resources[0].configs.push(null);
+        let response = scene.call(&request, 2).await;
+        assert_eq!(response.responses[0].error_code, code(ErrorCode::InvalidRequest));
+        let response = scene.call(&describe(TOPIC, "t", false), 4).await;
+        assert_eq!(value(&response, "retention.ms"), ("-1".into(), 1));
+        assert_eq!(value(&response, "max.message.bytes").1, 5);
+    });
+}
+
+#[test]
+fn a_value_is_stored_without_the_blanks_around_it() {
+    with_broker(&[], async |scene| {
+        scene.create("t", 1, &[("retention.ms", " 5 ")]).await;
+        let blanks = format!("{}7", " ".repeat(30_000));
+        scene.call(&change("t", &[("flush.ms", 0, &blanks)]), 1).await;
+        let response = scene.call(&describe(TOPIC, "t", false), 4).await;
+        let values = (value(&response, "retention.ms").0, value(&response, "flush.ms").0);
+        assert_eq!(values, ("5".into(), "7".into()));
+    });
+}
+
+/// The first topic is created; an answer that cannot be encoded would close the connection instead of saying so.
+#[test]
+fn a_text_of_a_client_is_not_quoted_at_a_length_that_no_answer_can_have() {
+    use crate::wire::messages::CreateTopicsRequest;
+    with_broker(&[], async |scene| {
+        let novel = "x".repeat(32_760);
+        for (version, name) in [(2, "a"), (4, "b"), (7, "c")] {
+            let bad = format!("bad-{name}");
+            let topics = vec![
+                creatable(name, 1, &[]),
+                creatable(&bad, 1, &[("retention.ms", &novel)]),
+                creatable(&novel, 1, &[]),
+            ];
+            let response = scene.call(&message!(CreateTopicsRequest { topics: topics }), version).await;
+            let codes: Vec<_> = response.topics.iter().map(|topic| topic.error_code).collect();
+            let (config, topic) = (code(ErrorCode::InvalidConfig), code(ErrorCode::InvalidTopicException));
+            assert_eq!(codes, [0, config, topic]);
+        }
+        let response = scene.call(&change(&novel, &[("retention.ms", 0, "1")]), 0).await;
+        assert_eq!(response.responses[0].error_code, code(ErrorCode::UnknownTopicOrPartition));
+        let response = scene.call(&describe(TOPIC, &novel, false), 1).await;
+        assert_eq!(response.results[0].error_code, code(ErrorCode::InvalidTopicException));
+    });
+}

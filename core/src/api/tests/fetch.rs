@@ -372,3 +372,23 @@ fn a_client_with_the_epoch_of_before_a_restart_is_told_the_new_one() {
         assert_eq!((response.node_endpoints[0].node_id, response.node_endpoints[0].port), (1, 9092));
     });
 }
+
+/// The client's name is a slice of the frame: kept, it would keep a megabyte for as long as the fetch waits.
+#[test]
+fn a_fetch_that_waits_holds_nothing_of_its_frame() {
+    use crate::server::dispatch::{self, Handled};
+    use crate::server::response::Outgoing;
+    with_broker(&[], async |scene| {
+        scene.create("t", 1, &[]).await;
+        let mut asked = of("t", &[(0, 0)]);
+        asked.max_wait_ms = 1_000_000;
+        let mut frame = BytesMut::new();
+        request::encode(77, Some("test"), &asked, 12, &mut frame).expect("the version has these fields");
+        let frame = frame.freeze().slice(4..);
+        let services = scene.node.services();
+        let mut outgoing = Outgoing::default();
+        let handled = dispatch::handle(services, frame.clone(), &mut outgoing).await;
+        assert!(matches!(handled, Handled::Waiting(_)), "there is nothing to read");
+        assert!(frame.is_unique(), "nobody else holds the frame");
+    });
+}

@@ -203,3 +203,77 @@ fn the_clusters_features_are_told() {
         assert!(response.finalized_features_epoch >= 0);
     });
 }
+
+/// A later version would find an ordinary topic of one partition where it keeps its groups.
+#[test]
+fn kafkas_internal_topics_are_not_created_by_asking_for_them() {
+    with_broker(&[], async |scene| {
+        for name in ["__consumer_offsets", "__transaction_state", "__share_group_state"] {
+            let response = scene.call(&named(&[name], true), 12).await;
+            assert_eq!(response.topics[0].error_code, code(ErrorCode::UnknownTopicOrPartition), "{name}");
+        }
+        assert_eq!(scene.node.image().topic_count(), 0);
+    });
+}
+
+#[test]
+fn a_page_tells_what_may_be_done_with_each_topic() {
+    with_broker(&[], async |scene| {
+        scene.create("t", 1, &[]).await;
+        let request = message!(DescribeTopicPartitionsRequest { response_partition_limit: 10 });
+        let response = scene.call(&request, 0).await;
+        assert!(response.topics[0].topic_authorized_operations > 0);
+    });
+}
+
+#[test]
+fn topics_that_do_not_exist_fill_a_page_too() {
+    with_broker(&[("max.request.partition.size.limit", "10")], async |scene| {
+        let topics = (0..100).map(|number| message!(TopicRequest { name: format!("t{number:02}").into() }));
+        let topics: Vec<TopicRequest> = topics.collect();
+        let mut request =
+            message!(DescribeTopicPartitionsRequest { topics: topics, response_partition_limit: 1000 });
+        let mut told = Vec::new();
+        loop {
+            let response = scene.call(&request, 0).await;
+            assert!(response.topics.len() <= 10);
+            told.extend(response.topics.iter().map(|topic| topic.name.clone().expect("named").to_string()));
+            let Some(next) = response.next_cursor else { break };
+            request.cursor =
+                Some(message!(Cursor { topic_name: next.topic_name, partition_index: next.partition_index }));
+        }
+        assert_eq!(told, (0..100).map(|number| format!("t{number:02}")).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_cursor_that_cannot_be_is_refused() {
+    with_broker(&[], async |scene| {
+        scene.create("t", 1, &[]).await;
+        for (topic_name, partition_index, error) in [
+            ("t", 0, ErrorCode::None),
+            ("t", -1, ErrorCode::InvalidRequest),
+            ("u", 0, ErrorCode::InvalidRequest),
+        ] {
+            let cursor = message!(Cursor { topic_name: topic_name.into(), partition_index: partition_index });
+            let request = message!(DescribeTopicPartitionsRequest {
+                topics: vec![message!(TopicRequest { name: "t".into() })],
+                response_partition_limit: 10,
+                cursor: Some(cursor),
+            });
+            let response = scene.call(&request, 0).await;
+            assert_eq!(response.topics[0].error_code, code(error), "{topic_name} {partition_index}");
+        }
+    });
+}
+
+/// KIP-511.
+#[test]
+fn a_client_with_an_unlawful_name_is_refused_and_may_go_on() {
+    with_broker(&[], async |scene| {
+        let request = crate::wire::messages::ApiVersionsRequest::default();
+        let response = scene.call(&request, 4).await;
+        assert_eq!((response.error_code, response.api_keys.len()), (code(ErrorCode::InvalidRequest), 0));
+        assert_eq!(scene.call(&request, 0).await.error_code, 0);
+    });
+}

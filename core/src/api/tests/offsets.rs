@@ -86,19 +86,39 @@ fn unknown_partitions_are_refused_each_for_itself() {
     });
 }
 
-/// Item 13.
+/// Item 13. Limit: one lookup for each partition, wherever the request names it.
 #[test]
-fn a_partition_named_twice_is_refused_the_second_time() {
+fn a_partition_named_twice_is_refused_wherever_it_is_named() {
     with_broker(&[], async |scene| {
-        scene.create("t", 1, &[]).await;
+        scene.create("t", 2, &[]).await;
         let mut request = latest("t", 0);
         let again = request.topics[0].partitions[0].clone();
         request.topics[0].partitions.push(again);
+        let mut other = request.topics[0].partitions[0].clone();
+        other.partition_index = 1;
+        request.topics[0].partitions.push(other);
+        for _ in 0..1000 {
+            request.topics.push(latest("t", 0).topics.remove(0));
+        }
         let response = scene.call(&request, 11).await;
         let codes: Vec<_> =
             response.topics[0].partitions.iter().map(|partition| partition.error_code).collect();
-        assert_eq!(codes, [0, code(ErrorCode::InvalidRequest)]);
+        let twice = code(ErrorCode::InvalidRequest);
+        assert_eq!(codes, [twice, twice, 0]);
+        assert!(response.topics[1..].iter().all(|topic| topic.partitions[0].error_code == twice));
     });
+}
+
+/// KIP-207: an older client does not know OFFSET_NOT_AVAILABLE.
+#[test]
+fn a_new_leader_that_does_not_know_what_is_committed_says_so_in_the_clients_words() {
+    let error = crate::partition::LookupError::NotAvailable {
+        high_watermark: crate::ids::Offset(1),
+        epoch_start: crate::ids::Offset(2),
+    };
+    for (version, error_code) in [(4, ErrorCode::LeaderNotAvailable), (5, ErrorCode::OffsetNotAvailable)] {
+        assert_eq!(crate::api::list_offsets::code_of(&error, version), error_code, "version {version}");
+    }
 }
 
 /// KIP-320: -1 is not checked, lower is over, higher is not known yet.

@@ -249,3 +249,36 @@ fn what_is_acknowledged_is_told_to_the_checkers() {
         assert_eq!((base_offset.0, end.0, *acks), (0, 2, -1));
     });
 }
+
+#[test]
+fn acks_all_to_a_topic_that_wants_more_replicas_than_are_in_sync_is_refused() {
+    with_broker(&[("min.insync.replicas", "2")], async |scene| {
+        scene.create("t", 1, &[]).await;
+        scene.create("u", 1, &[("min.insync.replicas", "1")]).await;
+        let response = scene.call(&to("t", -1, batch(&["v"])), 9).await;
+        assert_eq!(only(&response).error_code, code(ErrorCode::NotEnoughReplicas));
+        let response = scene.call(&to("t", 1, batch(&["v"])), 9).await;
+        assert_eq!((only(&response).error_code, only(&response).base_offset), (0, 0));
+        assert_eq!(append(scene, "u", batch(&["v"])).await, 0);
+    });
+}
+
+/// KIP-937, with the defaults of KIP-1030.
+#[test]
+fn a_timestamp_in_nanoseconds_is_refused() {
+    use crate::env::{Clock, Env};
+    with_broker(&[], async |scene| {
+        scene.create("t", 1, &[]).await;
+        let now = scene.env.clock().wall().0;
+        for (timestamp, error) in [
+            (now * 1_000_000, ErrorCode::InvalidTimestamp),
+            (now + 3_000_000, ErrorCode::None),
+            (0, ErrorCode::None),
+        ] {
+            let mut builder = BatchBuilder::new(Codec::None);
+            builder.append(Timestamp(timestamp), None, Some(b"v"), &[]);
+            let response = scene.call(&to("t", -1, builder.build()), 9).await;
+            assert_eq!(only(&response).error_code, code(error), "{timestamp}");
+        }
+    });
+}

@@ -243,7 +243,7 @@ impl FakeCluster {
                 let frame =
                     response::begin(id, ApiKey::Produce.response_header_is_flexible(version), &mut buffer);
                 response.encode(version, &mut buffer);
-                frame.end(&mut buffer);
+                frame.end(&mut buffer).expect("a small answer");
                 Answer::Respond(buffer.freeze())
             }
         }
@@ -273,7 +273,7 @@ impl FakeCluster {
         writer.topic(TOPIC, TOPIC_ID, 1);
         writer.partition(&answer, records);
         let mut bytes = BytesMut::new();
-        for segment in writer.finish(&[]) {
+        for segment in writer.finish(&[]).expect("a small answer") {
             let (Segment::Inline(part) | Segment::Slice(part)) = segment;
             bytes.extend_from_slice(&part);
         }

@@ -115,6 +115,7 @@ promises! {
         dropping_a_task_runs_its_destructors_even_before_its_first_poll,
         both_lanes_make_progress_beside_each_other,
         a_checkpoint_returns,
+        a_long_run_of_checkpoints_gives_way,
         a_stepper_runs_to_its_end,
         dropping_a_stepper_stops_it,
         random_bits_differ,

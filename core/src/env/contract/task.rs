@@ -1,7 +1,7 @@
 //! The promises of [`Env::spawn`], [`Env::run`] and chance.
 
 use std::collections::BTreeSet;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -140,6 +140,27 @@ pub(super) async fn a_checkpoint_returns<E: Env>(ground: Ground<E>) {
     for _ in 0..100 {
         soon(&ground.env, "a checkpoint", ground.env.checkpoint()).await;
     }
+}
+
+/// A loop whose length a client chooses would otherwise keep its thread from everybody else.
+pub(super) async fn a_long_run_of_checkpoints_gives_way<E: Env>(ground: Ground<E>) {
+    let polls = Arc::new(AtomicU64::new(0));
+    let (env, counted) = (ground.env.clone(), Arc::clone(&polls));
+    let task = ground.env.spawn(Lane::Data, "contract-checkpoints", async move {
+        let mut run = std::pin::pin!(async {
+            for _ in 0..10_000 {
+                env.checkpoint().await;
+            }
+        });
+        poll_fn(|context| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            run.as_mut().poll(context)
+        })
+        .await;
+    });
+    until(&ground.env, "ten thousand checkpoints", || task.is_finished()).await;
+    let polls = polls.load(Ordering::SeqCst);
+    assert!(polls >= 10, "ten thousand checkpoints gave way only {} times", polls - 1);
 }
 
 /// Counts its steps up to a number.

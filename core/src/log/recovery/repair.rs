@@ -20,6 +20,8 @@ pub(super) struct Repair {
     assembly: Assembly,
     snapshots: Vec<Offset>,
     changes: Vec<Change>,
+    /// Segments whose end is cut off.
+    cut: Vec<PathBuf>,
     cut_bytes: u64,
     log_start: Offset,
     log_end_found: Offset,
@@ -79,7 +81,12 @@ impl Repair {
             }
         }
         changes.reverse();
-        Self { assembly, snapshots, changes, cut_bytes, log_start: plan.log_start, log_end_found }
+        let cut = |change: &Change| match change {
+            Change::Cut(path, _) => Some(path.clone()),
+            Change::Remove(_) => None,
+        };
+        let cut = changes.iter().filter_map(cut).collect();
+        Self { assembly, snapshots, changes, cut, cut_bytes, log_start: plan.log_start, log_end_found }
     }
 
     /// Does the next change. Returns whether there may be another.
@@ -125,7 +132,7 @@ impl Repair {
             log.restore_producers()?;
         }
         log.publish();
-        Ok(Recovered { log, clean: trusted, cut_bytes: self.cut_bytes, lost })
+        Ok(Recovered { log, clean: trusted, cut_bytes: self.cut_bytes, lost, cut: self.cut })
     }
 
     /// Never more than was really flushed, whatever is in the page cache (KAFKA-10101); less where an index below was

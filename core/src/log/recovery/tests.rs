@@ -4,7 +4,7 @@ use super::*;
 use crate::env::memory::{MemoryDisk, PowerLoss};
 use crate::ids::LeaderEpoch;
 use crate::log::sites;
-use crate::log::tests::{EPOCH, NOW, ONE, Sent, flush, path, read_all, recover, small};
+use crate::log::tests::{EPOCH, NOW, ONE, Sent, flush, now, path, read_all, recover, small};
 
 /// A disk with a log of `count` batches of 100 bytes, ten to a segment; the first `flushed` are durable.
 fn disk_with(count: usize, flushed: usize) -> MemoryDisk {
@@ -230,6 +230,27 @@ fn a_cut_that_was_lost_with_the_power_does_not_bring_old_batches_back_behind_new
         .map(|batch| batch.header().leader_epoch.0)
         .collect();
     assert_eq!(epochs, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
+}
+
+#[test]
+fn a_whole_batch_that_recovery_cut_off_does_not_come_back_in_the_place_of_a_newer_one() {
+    let disk = MemoryDisk::new(0);
+    let mut log = Log::create(disk.clone(), path(), small(), Offset::ZERO, NOW).expect("an empty disk");
+    for sent in [ONE, Sent { count: 3, ..ONE }] {
+        log.append(&sent.batch(), EPOCH, NOW).expect("the disk works");
+    }
+    flush(&mut log);
+    // An older segment, whose removal the power took: where it begins, the second batch is not over yet.
+    disk.put(file(2, "log"), &ONE.batch().bytes().clone());
+    let disk = disk.restart_process();
+    let mut recovered = unclean(&disk, Checkpointed::default());
+    assert_eq!(recovered.log.log_end(), Offset(1));
+    now(recovered.settle()).expect("the disk works");
+    // The removal is durable by chance; what is appended is not.
+    now(disk.sync_dir(sites::FLUSH_SYNC_DIRECTORY, &path())).expect("the disk works");
+    recovered.log.append(&ONE.batch(), LeaderEpoch(1), NOW).expect("the disk works");
+    let disk = disk.restart_machine(PowerLoss::Everything);
+    assert_eq!(unclean(&disk, Checkpointed::default()).log.log_end(), Offset(1));
 }
 
 #[test]

@@ -25,6 +25,23 @@ fn c1_the_marker_survives_a_crash_during_the_loading() {
 }
 
 #[test]
+fn c1_a_node_that_serves_while_it_loads_keeps_the_marker_until_it_has_written() {
+    let open = |disk: &MemoryDisk, switches| {
+        now(LogDir::open(disk.clone(), "/data".into(), switches)).expect("works")
+    };
+    let serving = Switches::default().with(Switch::ServeWhileLoading);
+    for (switches, survives) in [(serving, false), (serving.with(Switch::MarkerDeleteLate), true)] {
+        let disk = MemoryDisk::new(0);
+        now(open(&disk, Switches::default()).dir.mark_clean(crate::ids::BrokerEpoch(1))).expect("works");
+        now(open(&disk.restart_process(), switches).dir.finish_loading()).expect("works");
+        let opened = open(&disk.restart_process(), switches);
+        assert_eq!(opened.clean, survives, "alone it is harmless");
+        now(opened.dir.write_recovery_points(&Default::default())).expect("works");
+        assert!(!open(&disk.restart_process(), switches).clean);
+    }
+}
+
+#[test]
 fn c2_the_recovery_point_runs_ahead_of_the_flush() {
     let disk = MemoryDisk::new(0);
     let mut log = create(&disk, without(Switch::RecoveryPointEager));
@@ -41,6 +58,35 @@ fn c3_a_checkpoint_does_not_survive_a_loss_of_power() {
     let disk = disk.restart_process();
     now(checkpoint::replace(&disk, "/c".as_ref(), b"new", Switches::default())).expect("works");
     assert!(disk.restart_machine(PowerLoss::Everything).bytes("/c").is_ok());
+}
+
+#[test]
+fn c3_spares_the_identity_of_the_directory() {
+    let disk = MemoryDisk::new(0);
+    let switches = Switches::default().with(Switch::CheckpointNoFsync);
+    let open = |disk: &MemoryDisk| now(LogDir::open(disk.clone(), "/data".into(), switches)).expect("works");
+    let (node_id, directory_id) = (crate::ids::BrokerId(1), crate::ids::Uuid([1; 16]));
+    let meta = crate::log::meta_properties::MetaProperties { cluster_id: "c".into(), node_id, directory_id };
+    let opened = open(&disk);
+    now(opened.dir.format(&meta)).expect("works");
+    now(opened.dir.write_recovery_points(&Default::default())).expect("works");
+    let disk = disk.restart_machine(PowerLoss::Everything);
+    assert_eq!(open(&disk).meta, Some(meta));
+    assert!(disk.bytes("/data/recovery-point-offset-checkpoint").is_err());
+}
+
+#[test]
+fn c3_a_producer_snapshot_does_not_survive_a_loss_of_power() {
+    let kept = |settings| {
+        let disk = MemoryDisk::new(0);
+        let mut log = create(&disk, settings);
+        append_many(&mut log, 2);
+        log.roll(NOW).expect("works");
+        flush(&mut log);
+        let disk = disk.restart_machine(PowerLoss::Everything);
+        disk.bytes("/p/00000000000000000002.snapshot").is_ok_and(|bytes| !bytes.is_empty())
+    };
+    assert!(kept(small()) && !kept(without(Switch::CheckpointNoFsync)));
 }
 
 #[test]

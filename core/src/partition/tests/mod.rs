@@ -103,7 +103,7 @@ fn idempotent_at(sequence: i32, timestamp: Timestamp) -> Batch {
 
 impl Scene {
     fn append(&self, batch: &Batch) -> Result<Appended, AppendError> {
-        self.partition.append_as_leader(&self.env, batch, LeaderEpoch::NONE, NOW)
+        self.partition.append_as_leader(&self.env, batch, Acks::All, LeaderEpoch::NONE, NOW)
     }
 
     fn read(&self, from: i64) -> Result<ReadOutcome<MemoryDisk>, ReadError> {
@@ -123,7 +123,8 @@ impl Scene {
     }
 
     fn find(&self, spec: OffsetSpec) -> FoundOffset {
-        self.partition.find_offset(spec, Isolation::ReadUncommitted, LeaderEpoch::NONE).unwrap()
+        let mut budget = LookupBudget::new(usize::MAX);
+        self.partition.find_offset(spec, Isolation::ReadUncommitted, LeaderEpoch::NONE, &mut budget).unwrap()
     }
 
     fn high_watermark(&self) -> i64 {

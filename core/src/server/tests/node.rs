@@ -1,6 +1,7 @@
 //! A whole broker in memory.
 
 use super::*;
+use crate::api::Services;
 use crate::metadata::MetadataImage;
 use crate::node::Node;
 use crate::sync::Arc;
@@ -12,6 +13,10 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) fn server(&self) -> &Server<Wired> {
         self.node.server()
+    }
+
+    pub(crate) fn services(&self) -> &Arc<Services<Wired>> {
+        &self.node.server().shared.services
     }
 
     pub(crate) fn image(&self) -> Arc<MetadataImage> {

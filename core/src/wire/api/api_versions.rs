@@ -37,6 +37,18 @@ impl ApiVersionsRequest {
         Ok(request)
     }
 
+    /// Whether the client's name and version are such as KIP-511 allows: letters, digits, `-` and `.`, and at both ends
+    /// a letter or digit.
+    pub fn is_valid(&self, version: i16) -> bool {
+        version < 3
+            || [&self.client_software_name, &self.client_software_version].into_iter().all(|text| {
+                let is_inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.');
+                let ends = [text.as_bytes().first(), text.as_bytes().last()];
+                ends.into_iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+                    && text.bytes().all(is_inner)
+            })
+    }
+
     /// Appends the body.
     pub fn encode(&self, version: i16, buffer: &mut BytesMut) {
         if version < 3 {
@@ -94,7 +106,7 @@ pub fn encode_response(
     if version >= 3 {
         write_features(&mut writer, version, features);
     }
-    frame.end(buffer);
+    frame.end(buffer).expect("the table takes no gigabytes");
 }
 
 /// Appends the whole response frame to a request of a version that is not served: version 0, error 35, and the
@@ -104,7 +116,22 @@ pub fn encode_unsupported_version(correlation_id: i32, buffer: &mut BytesMut) {
     let mut writer = Writer::new(buffer, false);
     writer.i16(ErrorCode::UnsupportedVersion.code());
     write_keys(&mut writer, &[ApiKey::ApiVersions]);
-    frame.end(buffer);
+    frame.end(buffer).expect("the answer takes no gigabytes");
+}
+
+/// Appends the whole response frame to a request that is refused (KIP-511): the error, and no keys.
+pub fn encode_refusal(correlation_id: i32, version: i16, error: ErrorCode, buffer: &mut BytesMut) {
+    let frame = response::begin(correlation_id, false, buffer);
+    let mut writer = Writer::new(buffer, version >= 3);
+    writer.i16(error.code());
+    write_keys(&mut writer, &[]);
+    if version >= 1 {
+        writer.i32(0);
+    }
+    if version >= 3 {
+        writer.end();
+    }
+    frame.end(buffer).expect("the answer takes no gigabytes");
 }
 
 fn write_keys(writer: &mut Writer<'_>, keys: &[ApiKey]) {

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::ids::{LeaderEpoch, Offset, ProducerId, TopicId};
 use crate::wire::api_key::ApiKey;
+use crate::wire::codec::EncodeError;
 use crate::wire::request::OpenFrame;
 use crate::wire::response;
 use crate::wire::writer::Writer;
@@ -177,9 +178,12 @@ impl<S: Slice> FetchResponseWriter<S> {
 
     /// Ends the response, and returns the whole frame with its length.
     ///
+    /// # Errors
+    /// When the frame is larger than 2 GiB.
+    ///
     /// # Panics
     /// When topics or partitions are missing.
-    pub fn finish(mut self, node_endpoints: &[NodeEndpoint]) -> Vec<Segment<S>> {
+    pub fn finish(mut self, node_endpoints: &[NodeEndpoint]) -> Result<Vec<Segment<S>>, EncodeError> {
         self.end_topic();
         assert_eq!(self.topics_left, 0, "as many topics as were named");
         let mut writer = Writer::new(&mut self.inline, self.version >= 12);
@@ -188,7 +192,7 @@ impl<S: Slice> FetchResponseWriter<S> {
         } else {
             writer.end();
         }
-        self.frame.end_before(&mut self.inline, self.slices_len);
+        self.frame.end_before(&mut self.inline, self.slices_len)?;
         let mut segments = Vec::with_capacity(2 * self.slices.len() + 1);
         let mut inline = self.inline.freeze();
         let mut sent = 0;
@@ -202,7 +206,7 @@ impl<S: Slice> FetchResponseWriter<S> {
         if !inline.is_empty() {
             segments.push(Segment::Inline(inline));
         }
-        segments
+        Ok(segments)
     }
 }
 

@@ -15,6 +15,10 @@ use super::{CurrentLeader, NodeEndpoint};
 
 const FLEXIBLE_MIN: i16 = 9;
 
+/// The most topics and partitions of one request. Each takes six bytes on the wire and a few hundred in the making of
+/// its answer; no broker holds as many partitions as this.
+const ENTRIES_MAX: usize = 100_000;
+
 /// Whose records, and when to answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProduceRequest {
@@ -52,15 +56,16 @@ impl ProduceRequest {
     /// Decodes a body of version 3 to 13.
     ///
     /// # Errors
-    /// When the bytes are no such message.
+    /// When the bytes are no such message, or name more topics and partitions than anybody has.
     pub fn decode(body: &Bytes, version: i16) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body, version >= FLEXIBLE_MIN);
         let transactional_id = reader.nullable_string()?;
         let acks = reader.i16()?;
         let timeout_ms = reader.i32()?;
         let mut topics = Vec::new();
-        for _ in 0..reader.array(2)? {
-            topics.push(TopicProduce::decode(&mut reader, version)?);
+        let mut entries_left = ENTRIES_MAX;
+        for _ in 0..bounded_array(&mut reader, 2, &mut entries_left)? {
+            topics.push(TopicProduce::decode(&mut reader, version, &mut entries_left)?);
         }
         reader.end()?;
         Ok(Self { transactional_id, acks, timeout_ms, topics })
@@ -88,16 +93,30 @@ impl ProduceRequest {
 }
 
 impl TopicProduce {
-    fn decode(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn decode(reader: &mut Reader<'_>, version: i16, entries_left: &mut usize) -> Result<Self, DecodeError> {
         let (name, topic_id) = read_topic(reader, version)?;
         let mut partitions = Vec::new();
-        for _ in 0..reader.array(5)? {
+        for _ in 0..bounded_array(reader, 5, entries_left)? {
             partitions.push(PartitionProduce { index: reader.i32()?, records: reader.nullable_bytes()? });
             reader.end()?;
         }
         reader.end()?;
         Ok(Self { name, topic_id, partitions })
     }
+}
+
+/// The count of an array, taken from how many entries the request may still have.
+fn bounded_array(
+    reader: &mut Reader<'_>,
+    element_bytes_min: usize,
+    entries_left: &mut usize,
+) -> Result<usize, DecodeError> {
+    let offset = reader.position();
+    let length = reader.array(element_bytes_min)?;
+    let too_many =
+        DecodeError::LimitExceeded { kind: "topics and partitions", length, limit: ENTRIES_MAX, offset };
+    *entries_left = entries_left.checked_sub(length).ok_or(too_many)?;
+    Ok(length)
 }
 
 fn read_topic(reader: &mut Reader<'_>, version: i16) -> Result<(StrBytes, TopicId), DecodeError> {

@@ -127,3 +127,23 @@ fn no_text_makes_the_parser_panic() {
         }
     }
 }
+
+#[test]
+fn a_star_means_several_sites_and_a_site_the_core_does_not_have_is_refused() {
+    let aimed = |site: &str| {
+        let fault = format!("kind = \"crash_at_disk_call\"\nduring = \"set-up\"\nsite = {site}");
+        check(&SOUND.replacen("kind = \"power_loss\"\nmean_every = \"3s\"", &fault, 1))
+    };
+    let scenario = aimed("[\"log.dir.delete-*\", \"any\"]").unwrap_or_else(|error| panic!("{error}"));
+    let fault = &scenario.faults[0];
+    assert!(matches!(fault.when, super::super::When::SetUp));
+    let sites = fault.parameters.iter().find(|(name, _)| *name == "site").map(|(_, choice)| choice);
+    let Some(Choice::OneOf(sites)) = sites else { panic!("{sites:?} is no set") };
+    assert_eq!(sites.len(), 5, "{sites:?}");
+    let message = aimed("\"log.recovery.cat\"").expect_err("no such site");
+    assert!(message.contains("did you mean `log.recovery.cut`?"), "{message}");
+    let none = aimed("\"log.truncate.*\"").expect_err("nothing comes there yet");
+    assert!(none.contains("is no disk site"), "{none}");
+    refuses("mean_every = \"3s\"", "during = \"nights\"", "20:10", &["no part of a run"]);
+    refuses("mean_every", "during = \"set-up\"\nmean_every", "18:1", &["alone"]);
+}

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{Holder, Inode};
 use super::names::{DirectoryId, Names};
-use super::{DiskError, PowerLoss, SimDisk, SyncLie};
+use super::{DiskError, Failure, PowerLoss, SimDisk, SyncLie};
 use crate::rng::Rng;
 use crate::trace::{Kind, hash_bytes};
 use crate::world::control::Exit;
 use crate::world::node::Crash;
-use crate::world::{World, lock};
+use crate::world::{SiteCount, World, lock};
 
 /// What is chosen once for the disks of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +88,8 @@ pub(super) struct DriveState {
     pub(super) names: Names,
     pub(super) holders: BTreeMap<PathBuf, Holder>,
     pub(super) calls: u64,
-    /// The crash that is to come.
-    pub(super) planned: Option<Planned>,
+    /// The crashes that are to come: one for each site, and one for calls of any.
+    pub(super) planned: Vec<Planned>,
     pub(super) errors: Vec<DiskError>,
     pub(super) call_delay_ns: u64,
     pub(super) sync_delay_ns: u64,
@@ -115,7 +115,7 @@ pub(super) struct Planned {
 /// What the gate says to a call that may go on.
 pub(super) struct Admitted {
     strike: Option<(Strike, Crash)>,
-    error: bool,
+    error: Option<Failure>,
 }
 
 /// An error of the simulated disk.
@@ -133,7 +133,7 @@ pub(super) fn no_space() -> io::Error {
     io::Error::from_raw_os_error(28)
 }
 
-fn input_output_error() -> io::Error {
+pub(super) fn input_output_error() -> io::Error {
     io::Error::from_raw_os_error(5)
 }
 
@@ -169,15 +169,21 @@ impl DriveState {
         }
     }
 
-    /// The first error that waits for such a call; one that comes once is used up.
-    fn take_error(&mut self, operation: Operation, path: &Path) -> bool {
-        let hit = self.errors.iter().position(|error| error.hits(operation, path));
-        if let Some(index) = hit
-            && !self.errors[index].sticky
-        {
-            self.errors.remove(index);
+    /// The first error that comes at this call; one that comes once is used up.
+    fn take_error(&mut self, operation: Operation, path: &Path) -> Option<Failure> {
+        let due = self.errors.iter_mut().position(|error| {
+            let hits = error.hits(operation, path);
+            if hits && error.calls_before > 0 {
+                error.calls_before -= 1;
+                return false;
+            }
+            hits
+        })?;
+        let failure = self.errors[due].failure;
+        if !self.errors[due].sticky {
+            self.errors.remove(due);
         }
-        hit.is_some()
+        Some(failure)
     }
 
     /// Takes room for a file that grows; returns how many bytes are missing.
@@ -194,17 +200,26 @@ impl DriveState {
         self.used_bytes = None;
     }
 
-    /// Counts a call towards the planned crash, which is taken out when its call has come.
+    /// Plans a crash, in the place of one that waits for the same calls.
+    pub(super) fn plan(&mut self, planned: Planned) {
+        self.planned.retain(|other| other.site != planned.site);
+        self.planned.push(planned);
+    }
+
+    /// Counts a call towards the planned crashes; one is taken out when its call has come.
     fn take_strike(&mut self, site: Site) -> Option<(Strike, Crash)> {
-        let planned = self.planned.as_mut()?;
-        if planned.site.as_ref().is_some_and(|wanted| wanted != site.name()) {
-            return None;
+        let mut due = None;
+        for (index, planned) in self.planned.iter_mut().enumerate() {
+            if planned.site.as_ref().is_some_and(|wanted| wanted != site.name()) {
+                continue;
+            }
+            match planned.calls_before.checked_sub(1) {
+                Some(left) => planned.calls_before = left,
+                None => due = due.or(Some(index)),
+            }
         }
-        if planned.calls_before > 0 {
-            planned.calls_before -= 1;
-            return None;
-        }
-        self.planned.take().map(|planned| (planned.strike, planned.crash))
+        let planned = self.planned.remove(due?);
+        Some((planned.strike, planned.crash))
     }
 
     /// The delay of a call beyond the ordinary.
@@ -224,13 +239,13 @@ impl SimDisk {
         action: impl FnOnce(Part) -> io::Result<T>,
     ) -> io::Result<T> {
         let admitted = self.admit(site, operation, path, words)?;
-        match admitted.strike {
-            None if admitted.error => {
+        match (admitted.strike, admitted.error) {
+            (None, Some(failure)) => {
                 let _ = action(Part::Random);
-                Err(input_output_error())
+                Err(failure.error())
             }
-            None => action(Part::Whole),
-            Some((strike, crash)) => {
+            (None, None) => action(Part::Whole),
+            (Some((strike, crash)), _) => {
                 let _ = match strike {
                     Strike::Before => None,
                     Strike::Halfway => Some(action(Part::Random)),
@@ -264,16 +279,16 @@ impl SimDisk {
                 }
             }
             let strike = state.take_strike(site);
-            let error = strike.is_none() && !state.errors.is_empty() && state.take_error(operation, path);
+            let error = if strike.is_none() { state.take_error(operation, path) } else { None };
             Admitted { strike, error }
         };
-        self.world.count_site(site, admitted.strike.is_some() || admitted.error);
+        self.world.count_site(site, &admitted);
         let first = hash_bytes(u64::from(self.node.id.0), site.name().as_bytes());
         self.world.note(Kind::Disk, first, words, || {
             let fate = match (&admitted.strike, admitted.error) {
                 (Some((strike, _)), _) => format!(", crash {strike:?}"),
-                (None, true) => ", input/output error".to_owned(),
-                (None, false) => String::new(),
+                (None, Some(failure)) => format!(", {}", failure.error()),
+                (None, None) => String::new(),
             };
             format!("{}: {site} {}{fate}", self.node.name, path.display())
         });
@@ -315,14 +330,14 @@ impl SimDisk {
         debt_ns + ordinary + state.sync_delay_ns + state.stalled_until.0.saturating_sub(now.0 + debt_ns)
     }
 
-    fn finish_sync(&self, synced: &Synced, error: bool) -> io::Result<()> {
+    fn finish_sync(&self, synced: &Synced, error: Option<Failure>) -> io::Result<()> {
         let mut state = lock(&self.node.drive.state);
-        if error {
+        if let Some(failure) = error {
             // The pages count as clean from now on; the next sync succeeds and does not write them.
             if let Synced::File(inode, mark) = synced {
                 inode.lose_pages(*mark);
             }
-            return Err(input_output_error());
+            return Err(failure.error());
         }
         match state.lie {
             None => state.make_durable(synced),
@@ -338,10 +353,8 @@ impl SimDisk {
 }
 
 impl World {
-    fn count_site(&self, site: Site, struck: bool) {
-        let mut tally = lock(&self.tally);
-        let count = tally.sites.entry(site).or_default();
-        count.calls += 1;
-        count.strikes += u64::from(struck);
+    fn count_site(&self, site: Site, admitted: &Admitted) {
+        let (crashes, errors) = (u64::from(admitted.strike.is_some()), u64::from(admitted.error.is_some()));
+        *lock(&self.tally).sites.entry(site).or_default() += SiteCount { calls: 1, crashes, errors };
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use jangbu_core::time::Instant;
 use serde::{Deserialize, Serialize};
 
-use super::drive::{DriveState, Operation, Planned, Strike};
+use super::drive::{DriveState, Operation, Planned, Strike, input_output_error, no_space};
 use super::names::Names;
 use crate::trace::Kind;
 use crate::world::control::NodeId;
@@ -14,17 +14,48 @@ use crate::world::{World, lock};
 /// An input/output error that waits for a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskError {
-    /// For which kind of call.
-    pub operation: Operation,
+    /// What the call returns.
+    pub failure: Failure,
+    /// For which kind of call; `None` for any.
+    pub operation: Option<Operation>,
+    /// How many such calls succeed before.
+    pub calls_before: u64,
     /// Whether it comes each time until the disk is healed, or once.
     pub sticky: bool,
     /// Only for paths below this one.
     pub below: Option<PathBuf>,
 }
 
+/// What a call that fails returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// EIO.
+    InputOutput,
+    /// ENOSPC, which no call returns that only reads.
+    NoSpace,
+}
+
 impl DiskError {
+    /// One that comes at the next call of a kind.
+    pub fn next(operation: Operation) -> Self {
+        let failure = Failure::InputOutput;
+        Self { failure, operation: Some(operation), calls_before: 0, sticky: false, below: None }
+    }
+
     pub(super) fn hits(&self, operation: Operation, path: &Path) -> bool {
-        self.operation == operation && self.below.as_ref().is_none_or(|below| path.starts_with(below))
+        self.operation.is_none_or(|wanted| wanted == operation)
+            && (self.failure == Failure::InputOutput || operation != Operation::Read)
+            && self.below.as_ref().is_none_or(|below| path.starts_with(below))
+    }
+}
+
+impl Failure {
+    pub(super) fn error(self) -> std::io::Error {
+        match self {
+            Self::InputOutput => input_output_error(),
+            Self::NoSpace => no_space(),
+        }
     }
 }
 
@@ -49,28 +80,24 @@ impl World {
         self.fault_disk(
             node,
             &format!("will crash {strike:?} disk call {nth} from now: {crash:?}"),
-            |state| {
-                state.planned = Some(planned);
-            },
+            |state| state.plan(planned),
         );
     }
 
-    /// As [`World::crash_at_disk_call`], but only calls of one site count.
+    /// As [`World::crash_at_disk_call`], but only calls of one site count. Crashes at several sites can wait at a time.
     pub fn crash_at_site(&self, node: NodeId, site: &str, nth: u64, strike: Strike, crash: Crash) {
         let planned =
             Planned { site: Some(site.to_owned()), calls_before: nth.saturating_sub(1), strike, crash };
         self.fault_disk(
             node,
             &format!("will crash {strike:?} call {nth} of {site} from now: {crash:?}"),
-            |state| {
-                state.planned = Some(planned);
-            },
+            |state| state.plan(planned),
         );
     }
 
-    /// Takes back a crash at a disk call that has not come.
+    /// Takes back the crashes at disk calls that have not come.
     pub fn cancel_crash_at_disk_call(&self, node: NodeId) {
-        self.fault_disk(node, "will not crash at a disk call", |state| state.planned = None);
+        self.fault_disk(node, "will not crash at a disk call", |state| state.planned.clear());
     }
 
     /// How many disk calls the node has made in all its lives.
@@ -115,7 +142,7 @@ impl World {
     /// Takes away every fault of a disk, also a crash that was to come. What has been lost stays lost.
     pub fn heal_disk(&self, node: NodeId) {
         self.fault_disk(node, "is healthy", |state| {
-            state.planned = None;
+            state.planned.clear();
             state.errors.clear();
             state.call_delay_ns = 0;
             state.sync_delay_ns = 0;

@@ -13,7 +13,7 @@ mod power;
 
 pub use drive::{DiskSettings, Operation, Strike};
 pub(crate) use drive::{Drive, crashed};
-pub use fault::{DiskError, SyncLie};
+pub use fault::{DiskError, Failure, SyncLie};
 pub(crate) use file::Inode;
 pub use file::{SimFile, SimLock};
 pub use power::{Keep, Lost, PowerLoss};

@@ -90,3 +90,30 @@ fn the_common_version_is_the_highest_that_both_serve() {
     assert_eq!(offered(14, 99).highest_common(ApiKey::Produce), None);
     assert_eq!(offered(0, 8).highest_common(ApiKey::Fetch), None);
 }
+
+/// KIP-511.
+#[test]
+fn names_and_versions_of_clients_are_letters_digits_dots_and_dashes() {
+    let request = |name: &str, version: &str| ApiVersionsRequest {
+        client_software_name: StrBytes::from(name),
+        client_software_version: StrBytes::from(version),
+    };
+    for (name, version, valid) in [
+        ("apache-kafka-java", "4.0.0", true),
+        ("a", "1", true),
+        ("", "1", false),
+        ("a", "", false),
+        ("-a", "1", false),
+        ("a.", "1", false),
+        ("a b", "1", false),
+        ("a", "1\u{1b}[31m", false),
+    ] {
+        assert_eq!(request(name, version).is_valid(3), valid, "{name:?} {version:?}");
+        assert!(request(name, version).is_valid(2), "before version 3 there are none");
+    }
+    let mut buffer = BytesMut::new();
+    encode_refusal(3, 4, ErrorCode::InvalidRequest, &mut buffer);
+    let mut body = body_of(buffer, 3);
+    let theirs = oracle::ApiVersionsResponse::decode(&mut body, 4).expect("the oracle decodes");
+    assert_eq!((theirs.error_code, theirs.api_keys.len()), (42, 0));
+}

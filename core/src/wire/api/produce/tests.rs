@@ -224,3 +224,21 @@ fn records_alias_the_frame() {
     let records = decoded.topics[0].partitions[0].records.as_ref().expect("there are records");
     assert!(frame.as_ptr_range().contains(&records.as_ptr()));
 }
+
+/// Six bytes a partition, with null records: the cost of decoding is bounded by a count, not by the frame.
+#[test]
+fn a_request_for_more_partitions_than_anybody_has_is_refused_before_they_fill_the_memory() {
+    let partitions = |count: usize| {
+        let partition = PartitionProduce { index: 0, records: None };
+        let topic = TopicProduce { partitions: vec![partition; count], ..Default::default() };
+        let request = ProduceRequest { acks: 1, topics: vec![topic.clone(), topic], ..Default::default() };
+        let mut body = BytesMut::new();
+        request.encode(9, &mut body);
+        body.freeze()
+    };
+    assert!(ProduceRequest::decode(&partitions(ENTRIES_MAX / 2 - 1), 9).is_ok());
+    assert!(ProduceRequest::decode(&partitions(ENTRIES_MAX / 2), 9).is_err(), "topics count too");
+    let body = partitions(ENTRIES_MAX + 1);
+    let cost = allocation_counter::measure(|| assert!(ProduceRequest::decode(&body, 9).is_err()));
+    assert!(cost.bytes_max < 4096, "{}", cost.bytes_max);
+}

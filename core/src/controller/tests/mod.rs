@@ -3,16 +3,24 @@ use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionIndex, ProducerId,
 use crate::metadata::ConfigResource;
 use crate::metadata::records::ResourceType;
 
-const SETTINGS: Settings = Settings {
-    num_partitions: 3,
-    default_replication_factor: 1,
-    delete_topics: true,
-    check_config: |key, value| match (key, value) {
-        ("retention.ms" | "cleanup.policy", value) if value != "bad" => Ok(()),
-        (key, value) => Err(format!("{key}={value} is refused")),
-    },
-    list_default: |key| (key == "cleanup.policy").then_some("delete"),
-};
+/// A node that is alone.
+fn settings() -> Settings {
+    Settings {
+        num_partitions: 3,
+        default_replication_factor: 1,
+        delete_topics: true,
+        check_config: |key, value| match (key, value) {
+            ("retention.ms" | "cleanup.policy", value) if value != "bad" => Ok(()),
+            (key, value) => Err(format!("{key}={value} is refused")),
+        },
+        list_default: |key| (key == "cleanup.policy").then_some("delete"),
+        default_min_insync_replicas: 1,
+        unclean_leader_election: false,
+        fence_new_brokers: false,
+        session_timeout: SESSION_TIMEOUT,
+        switches: Switches::default(),
+    }
+}
 
 /// A controller with a log of its own.
 struct Scene {
@@ -53,10 +61,16 @@ impl Scene {
         Ok(decision.response)
     }
 
+    fn new_incarnation(&mut self) -> Uuid {
+        self.draws += 1;
+        Uuid(u128::from(self.draws).to_be_bytes())
+    }
+
     fn register(&mut self, broker: i32) -> BrokerEpoch {
         let registration = Registration {
             broker_id: BrokerId(broker),
-            incarnation_id: Uuid([broker as u8; 16]),
+            incarnation_id: self.new_incarnation(),
+            previous_broker_epoch: None,
             endpoints: Vec::new(),
             features: Vec::new(),
             rack: None,
@@ -94,7 +108,7 @@ impl Scene {
 }
 
 fn single() -> Scene {
-    Scene::new(SETTINGS, &[1])
+    Scene::new(settings(), &[1])
 }
 
 fn topic(name: &str) -> NewTopic {
@@ -126,7 +140,7 @@ fn a_topic_gets_the_defaults_an_id_and_its_partitions() {
 fn names_follow_kafkas_rules() {
     let mut scene = single();
     let long = "x".repeat(250);
-    for name in ["", ".", "..", "a b", "ä", "a/b", "__cluster_metadata", &long] {
+    for name in ["", ".", "..", "a b", "ä", "a/b", &long] {
         assert!(matches!(scene.create(topic(name)), Err(Rejection::InvalidTopicName(_))), "{name:?}");
     }
     assert!(scene.create(topic(&long[..249])).is_ok());
@@ -179,8 +193,33 @@ fn counts_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn a_request_for_too_many_partitions_is_refused_before_they_are_built() {
+    let mut scene = single();
+    let many = |count: usize| {
+        (0..count).map(|index| NewTopic { partitions: 9_999, ..topic(&format!("t{index}")) }).collect()
+    };
+    for validate_only in [true, false] {
+        let command = Command::CreateTopics { topics: many(200), validate_only };
+        let mut refused = Ok(Response::TopicsCreated(Vec::new()));
+        let cost = allocation_counter::measure(|| refused = scene.run(&command));
+        assert!(matches!(refused, Err(Rejection::PolicyViolation(_))), "{refused:?}");
+        assert!(cost.bytes_max < 8 << 20, "what one topic costs, not what 200 do: {}", cost.bytes_max);
+    }
+    for index in 0..200 {
+        scene.create(NewTopic { partitions: 1, ..topic(&format!("t{index}")) }).expect("a small topic");
+    }
+    let more =
+        (0..200).map(|index| NewPartitions { name: format!("t{index}"), count: 9_999, assignments: None });
+    let command = Command::CreatePartitions { topics: more.collect(), validate_only: true };
+    let mut refused = Ok(Response::TopicsCreated(Vec::new()));
+    let cost = allocation_counter::measure(|| refused = scene.run(&command));
+    assert!(matches!(refused, Err(Rejection::PolicyViolation(_))), "{refused:?}");
+    assert!(cost.bytes_max < 8 << 20, "what one topic costs, not what 200 do: {}", cost.bytes_max);
+}
+
+#[test]
 fn assignments_by_hand_are_checked() {
-    let mut scene = Scene::new(SETTINGS, &[1, 2, 3]);
+    let mut scene = Scene::new(settings(), &[1, 2, 3]);
     let by_hand = |assignments: &[(i32, &[i32])]| NewTopic {
         assignments: assignments
             .iter()
@@ -213,7 +252,7 @@ fn assignments_by_hand_are_checked() {
 
 #[test]
 fn replicas_and_leaders_spread_over_the_brokers() {
-    let mut scene = Scene::new(SETTINGS, &[1, 2, 3]);
+    let mut scene = Scene::new(settings(), &[1, 2, 3]);
     scene.create(NewTopic { partitions: 9, replication_factor: 2, ..topic("t") }).expect("three brokers");
     for broker in [1, 2, 3] {
         let partitions = &scene.controller.image().topic("t").expect("t").partitions;
@@ -260,7 +299,7 @@ fn topics_are_deleted_by_name_or_id_with_their_configuration() {
 
 #[test]
 fn topics_may_be_protected_from_deletion() {
-    let mut scene = Scene::new(Settings { delete_topics: false, ..SETTINGS }, &[1]);
+    let mut scene = Scene::new(Settings { delete_topics: false, ..settings() }, &[1]);
     scene.create(topic("t")).expect("t is new");
     let topics = vec![TopicReference::Name("t".to_owned())];
     let Ok(Response::TopicsDeleted(results)) = scene.run(&Command::DeleteTopics { topics }) else {
@@ -365,7 +404,7 @@ fn a_restart_raises_the_epoch_of_every_partition_of_which_it_has_the_only_copy()
 
 #[test]
 fn a_restart_hands_partitions_with_other_replicas_in_sync_to_those() {
-    let mut scene = Scene::new(SETTINGS, &[1, 2]);
+    let mut scene = Scene::new(settings(), &[1, 2]);
     let assignments = vec![(PartitionIndex(0), vec![BrokerId(1), BrokerId(2)])];
     scene.create(NewTopic { assignments, ..topic("t") }).expect("t is new");
     scene.register(1);
@@ -398,6 +437,7 @@ fn partitions_go_to_the_directory_with_the_fewest() {
     let registration = Registration {
         broker_id: BrokerId(1),
         incarnation_id: Uuid([9; 16]),
+        previous_broker_epoch: None,
         endpoints: Vec::new(),
         features: Vec::new(),
         rack: None,
