@@ -41,13 +41,17 @@ pub enum Action {
     Drain { broker: u8 },
     /// The controller looks for sessions that are over.
     Sessions,
-    /// The preferred leader is elected.
-    ElectPreferred,
-    /// The partition moves to the brokers of this bit set.
+    /// The preferred leader is elected, or, beyond the budget, whoever lives.
+    Elect { unclean: bool },
+    /// Another min.insync.replicas, but never fewer than the budget reckons with.
+    MinInsync { value: u8 },
+    /// An AlterPartition reaches a deposed controller whose state is so many changes old.
+    Zombie { broker: u8, back: u8 },
+    /// The partition moves to the brokers of this bit set; none gives a reassignment up.
     Reassign { brokers: u8 },
     /// The leader removes this many committed batches from the start of its log.
     Retain { broker: u8, count: u8 },
 }
 
 /// How many sorts of actions there are, for weights.
-pub const SORTS: usize = 20;
+pub const SORTS: usize = 22;

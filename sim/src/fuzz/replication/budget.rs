@@ -38,6 +38,7 @@ pub fn may_lose_directory(world: &World, broker: u8) -> bool {
     match world.profile.budget {
         Budget::KillsOnly => false,
         Budget::Lossy | Budget::FlushedLossy => count + 1 < world.profile.min_insync_replicas,
-        Budget::Beyond => true,
+        // One disk at the most, so that an operator finds a log to go on with.
+        Budget::Beyond => world.counts.lost_directories == 0,
     }
 }

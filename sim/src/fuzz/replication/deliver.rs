@@ -1,7 +1,6 @@
 //! What a message does where it arrives.
 
 use jangbu_core::ids::{BrokerId, Offset};
-use jangbu_core::lifecycle::HeartbeatAnswer;
 use jangbu_core::replica::producers::Admission;
 use jangbu_core::replica::{
     Acknowledgement, Acks, AlterPartitionOutcome, FetchBody, FetchDecision, FetchRefusal, FetchResponse,
@@ -38,19 +37,14 @@ impl World {
             // The controller learns when the connection of a process is reset.
             Body::Register { .. } | Body::Heartbeat { .. } if !is_alive => return Ok(()),
             Body::Register { request, directory, previous } => {
-                let epoch = self.controller.register(id, u64::from(process), directory, previous, self.now_ms);
+                let epoch = self.controller.register(id, process, directory, previous, self.now_ms);
                 if epoch.is_some() {
                     self.broker_mut(from).has_lost = false;
                 }
                 Body::Registered { request, epoch }
             }
             Body::Heartbeat { request, epoch, offset, wants } => {
-                let heard = self.controller.heartbeat(id, epoch, offset, wants, self.now_ms);
-                let answer = heard.map(|heard| HeartbeatAnswer {
-                    is_caught_up: heard.is_caught_up,
-                    is_fenced: heard.is_fenced,
-                    should_shut_down: heard.should_shut_down,
-                });
+                let answer = self.controller.heartbeat(id, epoch, offset, wants, self.now_ms);
                 Body::HeartbeatAnswer { request, answer }
             }
             Body::AlterPartition { broker_epoch, asked } => {

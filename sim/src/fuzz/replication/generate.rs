@@ -69,11 +69,13 @@ impl Generator {
             14 if host.is_paused && host.is_up => Action::Resume { broker },
             15 if host.runs() => Action::Drain { broker },
             16 => Action::Sessions,
-            17 => Action::ElectPreferred,
-            18 => Action::Reassign { brokers: 1 + self.rng.below((1 << brokers) - 1) as u8 },
+            17 => Action::Elect { unclean: self.rng.below(2) == 0 },
+            18 => Action::Reassign { brokers: self.rng.below(1 << brokers) as u8 },
             19 if host.runs() && host.replica.is_leader() => {
                 Action::Retain { broker, count: 1 + self.rng.below(3) as u8 }
             }
+            20 => Action::MinInsync { value: 1 + self.rng.below(3) as u8 },
+            21 => Action::Zombie { broker, back: 1 + self.rng.below(4) as u8 },
             _ => return None,
         })
     }

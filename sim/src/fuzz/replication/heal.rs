@@ -1,6 +1,8 @@
 //! The end of an episode: nothing fails any more, messages come in order, due timers fire; then everything must come to
 //! rest within a bound.
 
+use jangbu_core::controller::ElectionKind;
+
 use super::check;
 use super::world::{Checked, World};
 
@@ -19,7 +21,7 @@ impl World {
         self.come_to_rest()?;
         let Some(number) = stays_down else { return Ok(()) };
         let view = self.controller.view();
-        if view.replicas.len() > usize::from(self.profile.min_insync_replicas) {
+        if view.replicas.len() > view.min_insync_replicas && !view.is_reassigning {
             self.profile.stays_down = stays_down;
             self.crash(number, 0);
             for client in &mut self.clients {
@@ -37,8 +39,13 @@ impl World {
             for number in 1..=self.profile.brokers {
                 self.tend(number)?;
             }
-            let _ = self.controller.expire(self.now_ms);
+            self.controller.expire(self.now_ms);
             self.after_controller()?;
+            if round > 15 && !self.profile.is_within_budget() {
+                // Where the only complete log may be gone, an operator must say that its loss is accepted.
+                self.controller.elect(ElectionKind::Unclean);
+                self.after_controller()?;
+            }
             self.tend_clients(round);
             self.deliver_all()?;
             if check::converged(self)? {

@@ -43,6 +43,8 @@ pub struct Profile {
     pub clock_rates: [u16; 5],
     /// The clients.
     pub clients: Vec<ClientKind>,
+    /// unclean.leader.election.enable.
+    pub unclean_election: bool,
     /// Whether committed records are removed from the start.
     pub has_retention: bool,
     /// A broker that stays down while the others must go on.
@@ -82,16 +84,18 @@ const USUAL: [u16; SORTS] = [
     50,  // Produce
     10,  // Retry
     14,  // Consume
-    12,  // Crash
+    14,  // Crash
     2,   // LoseDirectory
     30,  // Restart
     4,   // Pause
     8,   // Resume
     2,   // Drain
     12,  // Sessions
-    3,   // ElectPreferred
+    3,   // Elect
     2,   // Reassign
     0,   // Retain
+    3,   // MinInsync
+    3,   // Zombie
 ];
 
 impl Profile {
@@ -140,8 +144,14 @@ impl Profile {
         let clients = (0..1 + rng.below(3)).map(|_| kinds[rng.below(5) as usize]).collect();
         let stays_down = (rng.chance(0.15) && replicas > min_insync_replicas && budget != Budget::Beyond)
             .then(|| 1 + rng.below(u64::from(brokers)) as u8);
+        // It ends eligibility: with a lossy failure besides, an operator may be needed.
+        if rng.chance(0.6) || matches!(budget, Budget::Lossy | Budget::FlushedLossy) {
+            weights[20] = 0;
+        }
+        let unclean_election = budget == Budget::Beyond && rng.chance(0.5);
         Self {
             switches,
+            unclean_election,
             brokers,
             replicas,
             min_insync_replicas,

@@ -1,11 +1,12 @@
 //! One step of a schedule.
 
+use jangbu_core::controller::ElectionKind;
 use jangbu_core::ids::BrokerId;
 
 use super::action::Action;
 use super::budget::{may_kill, may_lose_directory, may_lose_tail};
 use super::check;
-use super::message::{Body, CONTROLLER, Kind, Node};
+use super::message::{Body, CONTROLLER, Kind, Message, Node};
 use super::world::{Checked, World};
 
 impl World {
@@ -47,12 +48,23 @@ impl World {
             }
             Action::Consume { broker, from } if self.broker(broker).runs() => self.consume(broker, from),
             Action::Sessions => {
-                let _ = self.controller.expire(self.now_ms);
+                self.controller.expire(self.now_ms);
                 self.after_controller()
             }
-            Action::ElectPreferred => {
-                self.controller.elect_preferred();
+            Action::Elect { unclean } => {
+                let may = !unclean || !self.profile.is_within_budget();
+                if may {
+                    self.controller.elect(if unclean { ElectionKind::Unclean } else { ElectionKind::Preferred });
+                }
                 self.after_controller()
+            }
+            Action::MinInsync { value } => {
+                self.controller.alter_min_insync(value.max(self.profile.min_insync_replicas).into());
+                self.after_controller()
+            }
+            Action::Zombie { broker, back } => {
+                self.zombie(broker, back.into());
+                Ok(())
             }
             Action::Reassign { brokers } => self.reassign(brokers),
             Action::Retain { broker, count } if self.broker(broker).runs() => self.retain(broker, count.into()),
@@ -184,6 +196,20 @@ impl World {
         self.after_event(number, high_watermark)
     }
 
+    /// A broker's AlterPartition reaches a controller that was deposed.
+    fn zombie(&mut self, number: u8, back: usize) {
+        let is_it = |message: &Message| message.from == number && message.body.kind() == Kind::AlterPartition;
+        let Some(index) = self.bag.iter().position(is_it) else { return };
+        let message = self.bag.remove(index);
+        let Body::AlterPartition { broker_epoch, asked } = message.body else { return };
+        let id = BrokerId(i32::from(number));
+        if let Some(rejection) = self.controller.refuse_as_zombie(id, broker_epoch, &asked, back) {
+            let (ticket, leader_epoch) = (asked.ticket, asked.leader_epoch);
+            let body = Body::AlterPartitionAnswer { ticket, leader_epoch, result: Err(rejection) };
+            self.send(CONTROLLER, number, message.process, message.connection, body);
+        }
+    }
+
     fn produce(&mut self, client: u8, via: u8, fails: bool) {
         let window = usize::from(self.profile.window);
         let value = self.next_value;
@@ -208,12 +234,17 @@ impl World {
     }
 
     fn reassign(&mut self, brokers: u8) -> Checked {
+        if brokers == 0 {
+            self.controller.reassign(None);
+            return self.after_controller();
+        }
         let target: Vec<BrokerId> = (1..=i32::from(self.profile.brokers))
             .filter(|id| brokers & (1 << (id - 1)) != 0)
             .map(BrokerId)
             .collect();
-        if target.len() >= usize::from(self.profile.min_insync_replicas) {
-            self.controller.reassign(target);
+        let least = if self.profile.is_within_budget() { 1 } else { 2 };
+        if target.len() >= usize::from(self.profile.min_insync_replicas).max(least) {
+            self.controller.reassign(Some(target));
         }
         self.after_controller()
     }

@@ -1,1 +1,1 @@
-
+//! Schedules that the fuzzer found, made small.

@@ -1,7 +1,7 @@
 //! The world of an episode: brokers, clients and the controller, what is on its way between them, and what is true.
 
 use jangbu_core::epochs::LogView;
-use jangbu_core::ids::{BrokerId, Offset};
+use jangbu_core::ids::Offset;
 use jangbu_core::lifecycle::{HeartbeatAnswer, Output, Stage};
 use jangbu_core::museum::Switch;
 use jangbu_core::replica::{AlterPartitionOutcome, Became, BrokersView};
@@ -9,16 +9,16 @@ use jangbu_core::replica::{AlterPartitionOutcome, Became, BrokersView};
 use super::broker::{Broker, Call, PARTITION, REQUEST_TIMEOUT};
 use super::check::{self, Book, Truth, Violation};
 use super::client::Client;
-use super::controller::{Election, IdealController};
 use super::message::{Body, CONTROLLER, Message, Node};
 use super::profile::Profile;
+use super::quorum::{Election, Quorum};
 use super::report::Counts;
 
 /// Nothing is wrong, or something is.
 pub type Checked = Result<(), Violation>;
 
 /// Everything there is.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct World {
     /// The episode.
     pub profile: Profile,
@@ -27,7 +27,7 @@ pub struct World {
     /// By id, from 1.
     pub brokers: Vec<Broker>,
     /// The controller.
-    pub controller: IdealController,
+    pub controller: Quorum,
     /// How many of the controller's states were checked.
     pub checked_views: usize,
     /// What is on its way, oldest first.
@@ -49,13 +49,10 @@ pub struct World {
 impl World {
     /// Every broker serves; the partition is empty.
     pub fn new(profile: &Profile) -> Self {
-        let replicas = (1..=i32::from(profile.replicas)).map(BrokerId).collect();
-        let brokers = usize::from(profile.brokers);
-        let min = usize::from(profile.min_insync_replicas);
         let mut world = Self {
             now_ms: 100_000,
             brokers: (1..=profile.brokers).map(|number| Broker::new(profile, number)).collect(),
-            controller: IdealController::new(brokers, replicas, min, profile.session_ms),
+            controller: Quorum::new(profile, 100_000),
             checked_views: 1,
             bag: Vec::with_capacity(32),
             clients: profile.clients.iter().zip(0..).map(|(kind, number)| Client::new(*kind, number)).collect(),
@@ -78,7 +75,6 @@ impl World {
         let now = broker.local(now_ms);
         let view = self.controller.view();
         let epoch = view.brokers[usize::from(number) - 1].expect("it is registered").epoch;
-        self.controller.begin_session(broker.id, u64::from(broker.process), broker.directory, now_ms);
         if let Some((request, Output::Register { .. })) = broker.lifecycle.poll_output(now) {
             broker.lifecycle.handle_registered(request, epoch, now);
         }
@@ -279,7 +275,7 @@ impl World {
         for election in elections {
             self.counts.elections += 1;
             self.counts.eligible_elections += u64::from(election == Election::Eligible);
-            self.counts.last_known_elections += u64::from(election == Election::LastKnown);
+            self.counts.last_known_elections += u64::from(election == Election::Unclean);
         }
         while self.checked_views < self.controller.views.len() {
             check::controller_state(self, self.checked_views)?;
