@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::command::AlterIsr;
+use super::directories::Directories;
 use super::partition_change::PartitionChange;
 use super::response::{PartitionState, Rejection, Response};
 use super::{Controller, Decision};
@@ -45,6 +46,15 @@ impl Controller {
         let mut change = PartitionChange::new(name, partition, self.rules(&topic.name), self.candidates());
         change.isr = proposal.isr.iter().map(|(member, _)| *member).collect();
         change.is_recovering = proposal.recovering;
+        // Who is in sync again has its log in a directory that is there, whichever was recorded: one that lost its
+        // disk and fetched everything anew may lead.
+        let mut directories = Directories::new(&self.image, None);
+        for (member, _) in &proposal.isr {
+            let directory = partition.directory(*member);
+            if self.image.broker(*member).is_some_and(|broker| !broker.has_directory(directory)) {
+                change.moved.push((*member, directories.take(*member)));
+            }
+        }
         let Some(record) = change.build() else { return Ok(state(partition)) };
         let next = partition.changed_by(&record).ok_or_else(|| {
             Rejection::InvalidRequest(format!("the epochs of {name} are at their end: create the topic anew"))

@@ -84,7 +84,8 @@ impl Controller {
         Ok(change)
     }
 
-    /// Takes out what was being added. When nobody else is in sync that would be an unclean election.
+    /// Takes out what was being added: but not replicas that hold what is committed while too few others are known to.
+    /// Acknowledged records would be left on fewer than min.insync.replicas, or nobody could be elected any more.
     fn cancel_reassignment(&self, name: TopicPartition) -> Result<PartitionChange<'_>, Rejection> {
         let mut change = self.reassignment_of(name)?;
         let current = change.current;
@@ -96,11 +97,13 @@ impl Controller {
         change.isr = current.isr.iter().copied().filter(was_there).collect();
         change.adding.clear();
         change.removing.clear();
-        let gives_up_records = change.isr.is_empty() && !current.isr.is_empty();
+        let holders = current.isr.iter().chain(&current.elr).chain(&current.last_known_elr);
+        let is_short = change.isr.len() < change.rules.min_insync(change.replicas.len());
+        let gives_up_records = is_short && holders.clone().any(|holder| current.adding.contains(holder));
         if change.replicas.is_empty() || (gives_up_records && !change.rules.elects_uncleanly) {
             let text = format!(
-                "the reassignment of {name} cannot be given up: only replicas that it adds are in sync; wait until \
-                 others are"
+                "the reassignment of {name} cannot be given up: replicas that it adds hold what is committed, and too \
+                 few others are in sync; wait until they are"
             );
             return Err(Rejection::InvalidReplicaAssignment(text));
         }

@@ -65,6 +65,8 @@ pub struct Replica {
     partition_epoch: PartitionEpoch,
     min_insync_replicas: usize,
     role: Role,
+    /// The leadership before: nothing, unless a guard is off that forgets it.
+    former: Option<Box<Leader>>,
 }
 
 #[derive(Clone, Debug)]
@@ -89,6 +91,7 @@ impl Replica {
             partition_epoch: PartitionEpoch(-1),
             min_insync_replicas: 1,
             role: Role::Idle,
+            former: None,
         }
     }
 

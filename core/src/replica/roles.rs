@@ -58,6 +58,7 @@ impl Replica {
             return RoleChange::NONE;
         }
         self.min_insync_replicas = partition.min_insync_replicas;
+        let is_known = partition.partition_epoch == self.partition_epoch;
         let is_new_epoch = partition.leader_epoch > self.leader_epoch || matches!(self.role, Role::Idle);
         self.leader_epoch = partition.leader_epoch;
         let change = if !partition.replicas.contains(&self.id) || partition.leader == BrokerId::NONE {
@@ -72,14 +73,20 @@ impl Replica {
         self.partition_epoch = partition.partition_epoch;
         if let Role::Leader(leader) = &mut self.role {
             leader.note_brokers(self.id, brokers);
-            self.advance_high_watermark(log, now);
+            if self.settings.switches.off(Switch::KeepStateOnEpochChange) && change.became == Became::Leader {
+                let remotes: Vec<BrokerId> = leader.remotes.iter().map(|remote| remote.id).collect();
+                remotes.into_iter().for_each(|remote| self.maybe_expand(remote, now));
+            }
+            if !(is_known && self.settings.switches.off(Switch::NoHighWatermarkAfterShrink)) {
+                self.advance_high_watermark(log, now);
+            }
         }
         change
     }
 
     fn become_idle(&mut self) -> RoleChange {
         let became = if matches!(self.role, Role::Idle) { Became::Unchanged } else { Became::Idle };
-        self.role = Role::Idle;
+        self.retire();
         RoleChange { became, ..RoleChange::NONE }
     }
 
@@ -91,6 +98,7 @@ impl Replica {
         }
         let skips_check =
             self.settings.switches.off(Switch::SameLeaderNoTruncation) && followed == Some(leader);
+        self.retire();
         self.role = Role::Follower(Follower::new(leader, skips_check));
         RoleChange { became: Became::Follower, epoch_start: None, truncate_to: self.cut_on_role_change() }
     }
@@ -102,19 +110,27 @@ impl Replica {
     }
 
     fn lead(&mut self, partition: &PartitionView<'_>, log: &dyn LogView, now: Instant) -> RoleChange {
-        let before = match std::mem::replace(&mut self.role, Role::Idle) {
-            Role::Leader(leader) => Some(leader),
-            Role::Idle | Role::Follower(_) => None,
-        };
         let start = log.log_end();
         let mut leader = Leader::new(self.id, partition, start, now);
-        if let Some(before) = before {
-            leader.inherit(&before, &self.settings);
+        self.retire();
+        if let Some(former) = &self.former {
+            leader.inherit(former, &self.settings);
         }
         self.role = Role::Leader(leader);
         let writes_start = !self.settings.switches.off(Switch::NoEpochStart);
         let epoch_start = writes_start.then_some(EpochStart { epoch: partition.leader_epoch, start });
         RoleChange { became: Became::Leader, epoch_start, truncate_to: None }
+    }
+
+    /// Ends the role. What a leadership knew of its followers ends with it (KIP-320).
+    fn retire(&mut self) {
+        let remembers = |switch| self.settings.switches.off(switch);
+        let role = std::mem::replace(&mut self.role, Role::Idle);
+        if let Role::Leader(leader) = role
+            && (remembers(Switch::HighWatermarkAnyEpoch) || remembers(Switch::KeepStateOnEpochChange))
+        {
+            self.former = Some(Box::new(leader));
+        }
     }
 
     /// A record of the same leadership: its ISR overrides whatever was proposed (KIP-497).

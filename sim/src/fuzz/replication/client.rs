@@ -100,7 +100,9 @@ impl Client {
 
     /// An answer on the present connection.
     pub fn handle(&mut self, value: u32, result: ProduceResult) -> Told {
-        let Some(index) = self.window.iter().position(|batch| batch.value == value) else { return Told::Nothing };
+        let Some(index) = self.window.iter().position(|batch| batch.value == value) else {
+            return Told::Nothing;
+        };
         let batch = &mut self.window[index];
         batch.is_sent = false;
         match result {

@@ -69,9 +69,7 @@ impl World {
         }
         let is_ours = self.broker(to).process == process;
         match body {
-            Body::Fetch { round, fetch } => {
-                self.serve_fetch(to, from, process, round, &fetch)
-            }
+            Body::Fetch { round, fetch } => self.serve_fetch(to, from, process, round, &fetch),
             Body::Produce(produced) => self.serve_produce(to, from, connection, &produced),
             _ if !is_ours => Ok(()),
             Body::FetchResponse { round, response, entries, start_hash } => {
@@ -334,7 +332,8 @@ impl World {
 
     /// A client sends what is not under way, in order, to the leader that a broker knows.
     pub fn send_batches(&mut self, client: u8, via: u8, fails: bool) {
-        let Some(published) = self.brokers.get(usize::from(via) - 1).and_then(|broker| broker.published) else {
+        let Some(published) = self.brokers.get(usize::from(via) - 1).and_then(|broker| broker.published)
+        else {
             return;
         };
         let leader = self.controller.views[published].leader;

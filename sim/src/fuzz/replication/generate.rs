@@ -82,7 +82,11 @@ impl Generator {
 
     fn crash(&mut self, broker: u8, world: &World) -> Option<Action> {
         let wants_loss = self.rng.chance(0.9);
-        let lost = if wants_loss && may_lose_tail(world, broker) { [1, 2, 4, 200][self.rng.below(4) as usize] } else { 0 };
+        let lost = if wants_loss && may_lose_tail(world, broker) {
+            [1, 2, 4, 200][self.rng.below(4) as usize]
+        } else {
+            0
+        };
         (lost > 0 || may_kill(world, broker)).then_some(Action::Crash { broker, lost })
     }
 
@@ -94,7 +98,9 @@ impl Generator {
             return None;
         }
         let same = world.bag[..index].iter();
-        let nth = same.filter(|other| other.from == from && other.to == to && other.body.kind() == kind).count() as u8;
+        let nth = same
+            .filter(|other| other.from == from && other.to == to && other.body.kind() == kind)
+            .count() as u8;
         Some(match is_drop {
             true => Action::Drop { from, to, kind, nth },
             false => Action::Deliver { from, to, kind, nth },

@@ -69,20 +69,49 @@ pub enum ProduceResult {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // the fields are those of Kafka's messages
 pub enum Body {
-    Fetch { round: RoundId, fetch: ReplicaFetch },
-    FetchResponse { round: RoundId, response: FetchResponse, entries: Vec<Entry>, start_hash: u64 },
-    Register { request: RequestId, directory: u32, previous: Option<BrokerEpoch> },
-    Registered { request: RequestId, epoch: Option<BrokerEpoch> },
-    Heartbeat { request: RequestId, epoch: BrokerEpoch, offset: i64, wants: (bool, bool) },
-    HeartbeatAnswer { request: RequestId, answer: Option<HeartbeatAnswer> },
-    AlterPartition { broker_epoch: BrokerEpoch, asked: AlterIsr },
+    Fetch {
+        round: RoundId,
+        fetch: ReplicaFetch,
+    },
+    FetchResponse {
+        round: RoundId,
+        response: FetchResponse,
+        entries: Vec<Entry>,
+        start_hash: u64,
+    },
+    Register {
+        request: RequestId,
+        directory: u32,
+        previous: Option<BrokerEpoch>,
+    },
+    Registered {
+        request: RequestId,
+        epoch: Option<BrokerEpoch>,
+    },
+    Heartbeat {
+        request: RequestId,
+        epoch: BrokerEpoch,
+        offset: i64,
+        wants: (bool, bool),
+    },
+    HeartbeatAnswer {
+        request: RequestId,
+        answer: Option<HeartbeatAnswer>,
+    },
+    AlterPartition {
+        broker_epoch: BrokerEpoch,
+        asked: AlterIsr,
+    },
     AlterPartitionAnswer {
         ticket: Ticket,
         leader_epoch: LeaderEpoch,
         result: Result<PartitionState, AlterPartitionRejection>,
     },
     Produce(Produced),
-    ProduceAnswer { value: u32, result: ProduceResult },
+    ProduceAnswer {
+        value: u32,
+        result: ProduceResult,
+    },
 }
 
 impl Body {

@@ -92,7 +92,7 @@ const USUAL: [u16; SORTS] = [
     2,   // Drain
     12,  // Sessions
     3,   // Elect
-    2,   // Reassign
+    6,   // Reassign
     0,   // Retain
     3,   // MinInsync
     3,   // Zombie
@@ -127,7 +127,7 @@ impl Profile {
         if has_retention {
             weights[19] = 12;
         }
-        if rng.chance(0.7) {
+        if rng.chance(0.6) {
             weights[18] = 0;
         }
         let mut readiness = [256; KINDS];

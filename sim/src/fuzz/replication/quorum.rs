@@ -4,13 +4,17 @@
 use std::time::Duration;
 
 use jangbu_core::controller::{
-    AlterIsr, Command, ConfigChange, ConfigEdit, ConfigOperation, Controller, ElectionKind, NewTopic, Registration,
-    Rejection, Response, Settings,
+    AlterIsr, Command, ConfigChange, ConfigEdit, ConfigOperation, Controller, ElectionKind, NewTopic,
+    Registration, Rejection, Response, Settings,
 };
-use jangbu_core::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, TopicPartition, Uuid};
+use jangbu_core::ids::{
+    BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, TopicPartition, Uuid,
+};
 use jangbu_core::lifecycle::HeartbeatAnswer;
 use jangbu_core::metadata::{ConfigResource, MetadataImage};
-use jangbu_core::replica::{self, AlterPartitionRejection, BrokerStanding, BrokersView, PartitionState, PartitionView};
+use jangbu_core::replica::{
+    self, AlterPartitionRejection, BrokerStanding, BrokersView, PartitionState, PartitionView,
+};
 use jangbu_core::time::Instant;
 
 use super::BROKERS_MAX;
@@ -172,7 +176,8 @@ impl Quorum {
             view.brokers[(broker.id.0 - 1) as usize] = image.standing(broker.id);
         }
         let Some(partition) = image.partition(self.partition) else { return view };
-        let minimum = image.topic_overrides(TOPIC).get(MIN_INSYNC_REPLICAS).and_then(|value| value.parse().ok());
+        let minimum =
+            image.topic_overrides(TOPIC).get(MIN_INSYNC_REPLICAS).and_then(|value| value.parse().ok());
         let minimum: usize = minimum.unwrap_or(self.settings.default_min_insync_replicas as usize);
         view.min_insync_replicas = minimum.min(partition.replicas.len());
         view.replicas.clone_from(&partition.replicas);
@@ -205,7 +210,10 @@ impl Quorum {
             && view.leader != BrokerId::NONE
             && view.leader_epoch != before.leader_epoch
         {
-            let election = if view.is_recovering && !before.isr.contains(&view.leader) && !before.elr.contains(&view.leader) {
+            let election = if view.is_recovering
+                && !before.isr.contains(&view.leader)
+                && !before.elr.contains(&view.leader)
+            {
                 Election::Unclean
             } else if before.elr.contains(&view.leader) {
                 Election::Eligible
@@ -256,7 +264,8 @@ impl Quorum {
         let (wants_fence, wants_shutdown) = wants;
         let metadata_offset = Offset(metadata_offset);
         let (broker_id, broker_epoch) = (id, epoch);
-        let command = Command::Heartbeat { broker_id, broker_epoch, metadata_offset, wants_fence, wants_shutdown };
+        let command =
+            Command::Heartbeat { broker_id, broker_epoch, metadata_offset, wants_fence, wants_shutdown };
         let response = self.carry_out(&command);
         self.controller.heard(id, epoch, metadata_offset, at(now_ms));
         match response {

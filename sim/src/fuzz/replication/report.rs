@@ -77,7 +77,8 @@ impl Counts {
     /// The floors that were missed: name, rate per million steps, floor.
     pub fn missed_floors(&self) -> Vec<(&'static str, u64, u64)> {
         let rate = |name: &str| {
-            let count = self.named().into_iter().find(|(other, _)| *other == name).map_or(0, |(_, count)| count);
+            let count =
+                self.named().into_iter().find(|(other, _)| *other == name).map_or(0, |(_, count)| count);
             count * 1_000_000 / self.steps.max(1)
         };
         FLOORS

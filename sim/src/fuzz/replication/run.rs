@@ -65,7 +65,12 @@ pub struct Found {
 }
 
 /// One episode. `schedule` gets its steps.
-fn episode(seed: u64, switches: Switches, schedule: &mut Vec<Action>, counts: &mut Counts) -> Result<(), Violation> {
+fn episode(
+    seed: u64,
+    switches: Switches,
+    schedule: &mut Vec<Action>,
+    counts: &mut Counts,
+) -> Result<(), Violation> {
     let mut rng = Rng::from_seed(seed ^ 0x7265_706c_6963_6174);
     let profile = Profile::draw(&mut rng, switches);
     let mut world = World::new(&profile);
@@ -81,7 +86,9 @@ fn episode(seed: u64, switches: Switches, schedule: &mut Vec<Action>, counts: &m
     }));
     world.counts.episodes = 1;
     *counts += &world.counts;
-    outcome.unwrap_or_else(|_| Err(Violation { check: "panic", message: "a machine's assertion failed".to_owned() }))
+    outcome.unwrap_or_else(|_| {
+        Err(Violation { check: "panic", message: "a machine's assertion failed".to_owned() })
+    })
 }
 
 /// CPU time of this thread.
@@ -102,7 +109,11 @@ pub fn run(settings: &Settings) -> Report {
         }
         if let Err(violation) = episode(seed, settings.switches, &mut schedule, &mut counts) {
             let cpu = cpu() - begin;
-            return Report { counts, cpu, failure: Some(failure(seed, settings.switches, &schedule, violation)) };
+            return Report {
+                counts,
+                cpu,
+                failure: Some(failure(seed, settings.switches, &schedule, violation)),
+            };
         }
         seed += 1;
     }

@@ -58,7 +58,8 @@ pub fn script(profile: &Profile, schedule: &[Action], violation: &Violation) -> 
     text.push_str(&format!("let profile = {};\n", profile.as_code()));
     text.push_str("let schedule = [\n");
     for action in schedule {
-        text.push_str(&format!("    {action:?},\n"));
+        let step = format!("{action:?}").replace("kind: ", "kind: Kind::");
+        text.push_str(&format!("    {step},\n"));
     }
     text.push_str("];\nassert_eq!(violation(&profile, &schedule), None);\n");
     text

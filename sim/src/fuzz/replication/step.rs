@@ -54,7 +54,11 @@ impl World {
             Action::Elect { unclean } => {
                 let may = !unclean || !self.profile.is_within_budget();
                 if may {
-                    self.controller.elect(if unclean { ElectionKind::Unclean } else { ElectionKind::Preferred });
+                    self.controller.elect(if unclean {
+                        ElectionKind::Unclean
+                    } else {
+                        ElectionKind::Preferred
+                    });
                 }
                 self.after_controller()
             }
@@ -67,8 +71,13 @@ impl World {
                 Ok(())
             }
             Action::Reassign { brokers } => self.reassign(brokers),
-            Action::Retain { broker, count } if self.broker(broker).runs() => self.retain(broker, count.into()),
-            Action::Metadata { .. } | Action::Flush { .. } | Action::Consume { .. } | Action::Retain { .. } => Ok(()),
+            Action::Retain { broker, count } if self.broker(broker).runs() => {
+                self.retain(broker, count.into())
+            }
+            Action::Metadata { .. }
+            | Action::Flush { .. }
+            | Action::Consume { .. }
+            | Action::Retain { .. } => Ok(()),
             Action::Crash { .. }
             | Action::LoseDirectory { .. }
             | Action::Restart { .. }
@@ -87,7 +96,9 @@ impl World {
                     self.crash(broker, lost.into());
                 }
             }
-            Action::LoseDirectory { broker } if !self.broker(broker).is_up && may_lose_directory(self, broker) => {
+            Action::LoseDirectory { broker }
+                if !self.broker(broker).is_up && may_lose_directory(self, broker) =>
+            {
                 let profile = &self.profile;
                 self.brokers[usize::from(broker) - 1].lose_directory(profile);
                 self.counts.lost_directories += 1;

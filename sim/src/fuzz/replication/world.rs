@@ -55,7 +55,12 @@ impl World {
             controller: Quorum::new(profile, 100_000),
             checked_views: 1,
             bag: Vec::with_capacity(32),
-            clients: profile.clients.iter().zip(0..).map(|(kind, number)| Client::new(*kind, number)).collect(),
+            clients: profile
+                .clients
+                .iter()
+                .zip(0..)
+                .map(|(kind, number)| Client::new(*kind, number))
+                .collect(),
             truth: Truth::default(),
             book: Book::default(),
             counts: Counts::default(),
@@ -140,7 +145,9 @@ impl World {
         }
         match change.became {
             Became::Unchanged => {}
-            Became::Follower => broker.fetch_loop.follow(PARTITION, view.leader, broker.replica.leader_epoch()),
+            Became::Follower => {
+                broker.fetch_loop.follow(PARTITION, view.leader, broker.replica.leader_epoch())
+            }
             Became::Leader | Became::Idle => broker.fetch_loop.leave(PARTITION),
         }
         broker.lifecycle.published(offset);

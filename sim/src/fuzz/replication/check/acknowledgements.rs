@@ -11,11 +11,17 @@ pub fn acknowledged(world: &World, number: u8, waiting: &Waiting) -> Result<(), 
     }
     let end = waiting.pending.end.0;
     if end > world.truth.len() {
-        return violated("W8", format!("broker {number} acknowledges offset {} before it is committed", end - 1));
+        return violated(
+            "W8",
+            format!("broker {number} acknowledges offset {} before it is committed", end - 1),
+        );
     }
     let is_it = world.truth.entries.get((end - 1) as usize).is_some_and(|entry| entry.value == waiting.value);
     if !is_it {
-        return violated("W8", format!("broker {number} acknowledges offset {}, which holds another batch", end - 1));
+        return violated(
+            "W8",
+            format!("broker {number} acknowledges offset {}, which holds another batch", end - 1),
+        );
     }
     let maximal = world.broker(number).replica.maximal_isr();
     let holds = |broker: &&crate::fuzz::replication::broker::Broker| {

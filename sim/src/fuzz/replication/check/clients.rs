@@ -9,7 +9,10 @@ pub(super) fn committed(world: &mut World, before: i64) -> Result<(), Violation>
     for offset in before..world.truth.len() {
         let entry = world.truth.entries[offset as usize];
         if world.book.failed.contains(&entry.value) {
-            return violated("W10", format!("value {} failed for good but is committed at {offset}", entry.value));
+            return violated(
+                "W10",
+                format!("value {} failed for good but is committed at {offset}", entry.value),
+            );
         }
         if entry.producer < 0 || world.profile.has_retention {
             continue;
@@ -19,7 +22,9 @@ pub(super) fn committed(world: &mut World, before: i64) -> Result<(), Violation>
             let (producer, sequence, wanted) = (entry.producer, entry.sequence, expected.1);
             return violated(
                 "W12",
-                format!("offset {offset}: producer {producer} has sequence {sequence} where {wanted} follows"),
+                format!(
+                    "offset {offset}: producer {producer} has sequence {sequence} where {wanted} follows"
+                ),
             );
         }
         expected.1 += 1;
@@ -49,8 +54,14 @@ pub fn told(world: &mut World, client: usize, value: u32, offset: i64) -> Result
     let of_client = world.book.acknowledged.iter().filter(|told| told.0 == client);
     for (_, other, place) in of_client {
         // Values rise in the order in which they are sent.
-        if kind == ClientKind::Idempotent && !world.profile.has_retention && (*other < value) != (*place < offset) {
-            return violated("J11", format!("client {client}: value {other} is at {place}, value {value} at {offset}"));
+        if kind == ClientKind::Idempotent
+            && !world.profile.has_retention
+            && (*other < value) != (*place < offset)
+        {
+            return violated(
+                "J11",
+                format!("client {client}: value {other} is at {place}, value {value} at {offset}"),
+            );
         }
     }
     world.book.acknowledged.push((client, value, offset));
@@ -67,7 +78,10 @@ pub fn finally(world: &World) -> Result<(), Violation> {
     for (_, value, offset) in &world.book.acknowledged {
         let found = log.entry(*offset).map(|entry| entry.value);
         if *offset >= log.start() && found != Some(*value) {
-            return violated("J1", format!("value {value} was acknowledged at {offset}, where {found:?} is now"));
+            return violated(
+                "J1",
+                format!("value {value} was acknowledged at {offset}, where {found:?} is now"),
+            );
         }
     }
     for (offset, value) in (0..).zip(&world.book.read) {

@@ -45,7 +45,10 @@ pub fn quorum_superset(world: &World, number: u8) -> Result<(), Violation> {
     let maximal = broker.replica.maximal_isr();
     for id in view.isr.iter().chain(&view.elr) {
         if !maximal.contains(id) {
-            return violated("W4", format!("leader {number} counts {maximal:?} but broker {id} may be elected"));
+            return violated(
+                "W4",
+                format!("leader {number} counts {maximal:?} but broker {id} may be elected"),
+            );
         }
     }
     Ok(())

@@ -13,7 +13,8 @@ pub fn epoch_cache(world: &World, number: u8) -> Result<(), Violation> {
     if kept.latest().is_some_and(|latest| latest.start.0 >= log.end()) {
         kept.truncate_from_end(Offset(log.end()));
     }
-    let is_tail_present = log.epochs().entries().iter().filter(|entry| entry.start.0 > log.end()).count() == 0;
+    let is_tail_present =
+        log.epochs().entries().iter().filter(|entry| entry.start.0 > log.end()).count() == 0;
     if kept != folded || !is_tail_present {
         return violated(
             "W13",

@@ -12,19 +12,27 @@ pub fn high_watermark(world: &mut World, number: u8, before: Offset) -> Result<(
     let high_watermark = broker.replica.high_watermark().0;
     let (start, end) = (broker.log.start(), broker.log.end());
     if high_watermark < start || high_watermark > end {
-        return violated("W5", format!("broker {number}: high watermark {high_watermark}, log {start}..{end}"));
+        return violated(
+            "W5",
+            format!("broker {number}: high watermark {high_watermark}, log {start}..{end}"),
+        );
     }
     if !world.profile.is_within_budget() {
         return Ok(());
     }
     if broker.replica.is_leader() && high_watermark < before.0 {
-        return violated("W5", format!("leader {number}: high watermark fell from {before} to {high_watermark}"));
+        return violated(
+            "W5",
+            format!("leader {number}: high watermark fell from {before} to {high_watermark}"),
+        );
     }
     let committed = world.truth.len();
     if high_watermark <= committed {
         return match world.truth.agrees(&broker.log, high_watermark) {
             true => Ok(()),
-            false => violated("W3", format!("broker {number} below {high_watermark} is not what was committed")),
+            false => {
+                violated("W3", format!("broker {number} below {high_watermark} is not what was committed"))
+            }
         };
     }
     if !broker.replica.is_leader() {

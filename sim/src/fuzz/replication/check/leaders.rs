@@ -12,10 +12,16 @@ pub fn new_leader(world: &mut World, number: u8) -> Result<(), Violation> {
     let is_present = view.leader == broker.id && view.leader_epoch == broker.replica.leader_epoch().0;
     if world.profile.is_within_budget() && is_present && !world.truth.is_in(&broker.log) {
         let (end, committed) = (broker.log.end(), world.truth.len());
-        return violated("W1", format!("leader {number} begins at {end} without all {committed} committed records"));
+        return violated(
+            "W1",
+            format!("leader {number} begins at {end} without all {committed} committed records"),
+        );
     }
     if !world.profile.has_retention && broker.log.producers != broker.log.folded_producers() {
-        return violated("W12", format!("leader {number} begins with producers that its log does not tell of"));
+        return violated(
+            "W12",
+            format!("leader {number} begins with producers that its log does not tell of"),
+        );
     }
     Ok(())
 }

@@ -8,7 +8,10 @@ pub fn log_start(world: &World, number: u8) -> Result<(), Violation> {
     let broker = world.broker(number);
     let (start, high_watermark) = (broker.log.start(), broker.replica.high_watermark().0);
     if start > high_watermark {
-        return violated("W5", format!("broker {number}: log start {start} above high watermark {high_watermark}"));
+        return violated(
+            "W5",
+            format!("broker {number}: log start {start} above high watermark {high_watermark}"),
+        );
     }
     Ok(())
 }

@@ -49,13 +49,21 @@ pub fn appended(world: &mut World, number: u8, offset: i64, acks: Acks) -> Resul
         hashes: Vec::new(),
     });
     if leadership.leader != broker.id {
-        return violated("W7", format!("brokers {} and {number} both append in epoch {epoch}", leadership.leader));
+        return violated(
+            "W7",
+            format!("brokers {} and {number} both append in epoch {epoch}", leadership.leader),
+        );
     }
     let place = offset - leadership.first;
     match usize::try_from(place) {
         Ok(place) if place == leadership.hashes.len() => leadership.hashes.push(hash),
         Ok(place) if leadership.hashes.get(place) == Some(&hash) => {}
-        _ => return violated("W11", format!("offset {offset} of epoch {epoch} was written twice, or one was skipped")),
+        _ => {
+            return violated(
+                "W11",
+                format!("offset {offset} of epoch {epoch} was written twice, or one was skipped"),
+            );
+        }
     }
     super::epoch_cache::newest_epoch(world, number)
 }

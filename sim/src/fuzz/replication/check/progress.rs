@@ -34,7 +34,10 @@ fn missing(world: &World) -> Option<String> {
         }
         if broker.log.end() != end || broker.replica.high_watermark().0 != end {
             let high_watermark = broker.replica.high_watermark();
-            return Some(format!("broker {number} is at {} of {end}, high watermark {high_watermark}", broker.log.end()));
+            return Some(format!(
+                "broker {number} is at {} of {end}, high watermark {high_watermark}",
+                broker.log.end()
+            ));
         }
         if broker.replica.has_pending_isr() || !broker.waiting.is_empty() {
             return Some(format!("broker {number} still has something pending"));
@@ -61,6 +64,8 @@ pub fn converged(world: &World) -> Result<bool, Violation> {
 
 /// It took too long.
 pub fn stuck(world: &World) -> Violation {
-    if std::env::var("DEBUG").is_ok() { for b in &world.brokers { eprintln!("{} up {} pub {:?} looked {} {:?} end {} start {} epochs {:?} flushed {} FL {:?}\n   {:?}\n   calls {:?}", b.id, b.is_up, b.published, b.looked_at, b.lifecycle, b.log.end(), b.log.start(), jangbu_core::epochs::LogView::epochs(&b.log), b.log.flushed, b.fetch_loop, b.replica, b.calls); } eprintln!("{:?} now {}", world.controller.view(), world.now_ms); }
-    Violation { check: "W24", message: missing(world).unwrap_or_else(|| "it came to rest too late".to_owned()) }
+    Violation {
+        check: "W24",
+        message: missing(world).unwrap_or_else(|| "it came to rest too late".to_owned()),
+    }
 }

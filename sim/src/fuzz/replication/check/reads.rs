@@ -16,7 +16,8 @@ pub fn consumed(world: &mut World, number: u8, from: i64, count: i64) -> Result<
     if from >= to {
         return Ok(from);
     }
-    let values: Vec<u32> = broker.log.read(from, (to - from) as usize).iter().map(|entry| entry.value).collect();
+    let values: Vec<u32> =
+        broker.log.read(from, (to - from) as usize).iter().map(|entry| entry.value).collect();
     // What the consumer sees comes first: it needs no knowledge of what is committed.
     let read = &mut world.book.read;
     if read.len() < to as usize {
@@ -25,14 +26,20 @@ pub fn consumed(world: &mut World, number: u8, from: i64, count: i64) -> Result<
     for (offset, value) in (from..).zip(values) {
         match read[offset as usize] {
             Some(other) if other != value => {
-                return violated("J4", format!("offset {offset} had value {other} and has {value} on broker {number}"));
+                return violated(
+                    "J4",
+                    format!("offset {offset} had value {other} and has {value} on broker {number}"),
+                );
             }
             _ => read[offset as usize] = Some(value),
         }
     }
     let broker = world.broker(number);
     if bound > world.truth.len() || !world.truth.agrees(&broker.log, bound) {
-        return violated("W9", format!("broker {number} lets consumers read up to {bound}: not all is committed"));
+        return violated(
+            "W9",
+            format!("broker {number} lets consumers read up to {bound}: not all is committed"),
+        );
     }
     Ok(to)
 }
