@@ -96,11 +96,13 @@ impl Controller {
         change.isr = current.isr.iter().copied().filter(was_there).collect();
         change.adding.clear();
         change.removing.clear();
-        let gives_up_records = change.isr.is_empty() && !current.isr.is_empty();
-        if change.replicas.is_empty() || (gives_up_records && !change.rules.elects_uncleanly) {
+        // While nobody leads, those who are eligible stand for those who are in sync.
+        let complete = if current.isr.is_empty() { &current.elr } else { &current.isr };
+        let keeps_records = complete.iter().any(was_there);
+        if change.replicas.is_empty() || !(keeps_records || change.rules.elects_uncleanly) {
             let text = format!(
-                "the reassignment of {name} cannot be given up: only replicas that it adds are in sync; wait until \
-                 others are"
+                "the reassignment of {name} cannot be given up: only replicas that it adds have all records; wait \
+                 until others are in sync"
             );
             return Err(Rejection::InvalidReplicaAssignment(text));
         }
