@@ -96,13 +96,10 @@ impl Controller {
         change.isr = current.isr.iter().copied().filter(was_there).collect();
         change.adding.clear();
         change.removing.clear();
-        // While nobody leads, those who are eligible stand for those who are in sync.
-        let complete = if current.isr.is_empty() { &current.elr } else { &current.isr };
-        let keeps_records = complete.iter().any(was_there);
-        if change.replicas.is_empty() || !(keeps_records || change.rules.elects_uncleanly) {
+        // While nobody leads, the one to wait for may be among them.
+        if change.replicas.is_empty() || (change.isr.is_empty() && !change.rules.elects_uncleanly) {
             let text = format!(
-                "the reassignment of {name} cannot be given up: only replicas that it adds have all records; wait \
-                 until others are in sync"
+                "the reassignment of {name} cannot be given up: no replica that would stay is in sync; wait until one is"
             );
             return Err(Rejection::InvalidReplicaAssignment(text));
         }

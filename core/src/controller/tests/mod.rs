@@ -12,6 +12,7 @@ mod registrations;
 mod sessions;
 mod single;
 mod topics;
+mod walk;
 
 use super::*;
 use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId, Uuid};
