@@ -19,6 +19,8 @@ pub(super) enum Election {
     Preferred,
     /// Anyone who lives, before nobody leads.
     Unclean,
+    /// The same by an operator's order, and one whose disk was replaced, before nobody leads.
+    Ordered,
 }
 
 /// Who was elected.
@@ -55,6 +57,15 @@ impl Candidates<'_> {
 }
 
 impl PartitionChange<'_> {
+    /// Where a replica lies that lacks its recorded directory and leads all the same: it begins anew in another one.
+    pub(super) fn settle(&mut self, leader: BrokerId) {
+        let image = self.candidates.image.broker(leader);
+        let Some(image) = image.filter(|image| !image.has_directory(self.current.directory(leader))) else {
+            return;
+        };
+        self.moved.extend(image.log_dirs.first().map(|id| (leader, *id)));
+    }
+
     /// Elects among those in sync, then those eligible.
     pub(super) fn elect(&self, elr: &[BrokerId]) -> Elected {
         let is_clean = |broker: &BrokerId| {
@@ -72,10 +83,21 @@ impl PartitionChange<'_> {
         if let Some(leader) = last_known.filter(|broker| self.may_elect_last_known(**broker)) {
             return Elected { leader: *leader, is_unclean: true };
         }
-        let mut anyone = self.replicas.iter().filter(|_| self.election == Election::Unclean);
-        match anyone.find(|broker| self.candidates.may_lead(**broker, self.current)) {
+        match self.replicas.iter().find(|broker| self.may_elect_uncleanly(**broker)) {
             Some(leader) => Elected { leader: *leader, is_unclean: true },
             None => Elected { leader: BrokerId::NONE, is_unclean: false },
+        }
+    }
+
+    /// Whether a replica may lead of which nothing is known.
+    fn may_elect_uncleanly(&self, broker: BrokerId) -> bool {
+        match self.election {
+            Election::Clean | Election::Preferred => false,
+            Election::Unclean => self.candidates.may_lead(broker, self.current),
+            // Where the disk is gone for good, somebody must be able to say so.
+            Election::Ordered => {
+                Candidates { any_directory: true, ..self.candidates }.may_lead(broker, self.current)
+            }
         }
     }
 
@@ -142,7 +164,7 @@ impl Controller {
             ),
             ElectionKind::Unclean => (
                 partition.leader == BrokerId::NONE,
-                Election::Unclean,
+                Election::Ordered,
                 Rejection::EligibleLeadersNotAvailable,
             ),
         };

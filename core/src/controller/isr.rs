@@ -126,13 +126,12 @@ impl Controller {
     }
 
     /// Whether a broker may be in sync: it serves and is going to (KIP-841), and it is the incarnation that the
-    /// leader saw, for another one may have lost what this one had (KIP-903). -1 is a leader that does not say.
+    /// leader saw, for another one may have lost what this one had (KIP-903).
     fn is_eligible_for_isr(&self, member: BrokerId, epoch: BrokerEpoch) -> bool {
         let Some(broker) = self.image.broker(member) else { return false };
         let switches = self.settings.switches;
         let serves = broker.is_active() || switches.off(Switch::IsrAllowFenced);
-        let is_incarnation = broker.epoch == epoch || epoch == BrokerEpoch(-1);
-        serves && (is_incarnation || switches.off(Switch::NoBrokerEpoch))
+        serves && (broker.epoch == epoch || switches.off(Switch::NoBrokerEpoch))
     }
 }
 

@@ -192,7 +192,7 @@ impl Controller {
         }
     }
 
-    /// Notes a heartbeat, once what it changed has been applied. One of an incarnation that is over says nothing.
+    /// Notes a heartbeat, once what it changed has been applied and [`Controller::advance`] has said where. One of an incarnation that is over says nothing.
     pub fn heard(&mut self, broker_id: BrokerId, epoch: BrokerEpoch, metadata_offset: Offset, now: Instant) {
         let Ok(broker) = self.find_incarnation(broker_id, epoch) else { return };
         let is_shutting_down = broker.in_controlled_shutdown && !broker.fenced;

@@ -74,6 +74,7 @@ impl<'a> PartitionChange<'a> {
             // Its log is the truth from now on, and nobody else's is known to hold it.
             self.isr = vec![leader];
             self.is_recovering = true;
+            self.settle(leader);
             elr.clear();
         } else if leader != BrokerId::NONE && !self.isr.contains(&leader) {
             self.isr = vec![leader];

@@ -97,13 +97,15 @@ impl Controller {
         change.isr = current.isr.iter().copied().filter(was_there).collect();
         change.adding.clear();
         change.removing.clear();
-        let holders = current.isr.iter().chain(&current.elr).chain(&current.last_known_elr);
+        // While nobody leads, the one to wait for may be among them.
+        let mut holders = current.isr.iter().chain(&current.elr).chain(&current.last_known_elr);
         let is_short = change.isr.len() < change.rules.min_insync(change.replicas.len());
-        let gives_up_records = is_short && holders.clone().any(|holder| current.adding.contains(holder));
-        if change.replicas.is_empty() || (gives_up_records && !change.rules.elects_uncleanly) {
+        let gives_up_records = is_short && holders.any(|holder| current.adding.contains(holder));
+        let is_refused = (change.isr.is_empty() || gives_up_records) && !change.rules.elects_uncleanly;
+        if change.replicas.is_empty() || is_refused {
             let text = format!(
-                "the reassignment of {name} cannot be given up: replicas that it adds hold what is committed, and too \
-                 few others are in sync; wait until they are"
+                "the reassignment of {name} cannot be given up: too few of the replicas that would stay are in sync; \
+                 wait until they are"
             );
             return Err(Rejection::InvalidReplicaAssignment(text));
         }
