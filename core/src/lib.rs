@@ -6,7 +6,7 @@
 //! | ring | modules | rules |
 //! |---|---|---|
 //! | 0 values | [`ids`] [`time`] [`error`] [`epochs`] [`fact`] [`museum`] [`sync`] [`wire`] [`record`] | no async, no I/O |
-//! | 1 machines | [`metadata`] [`controller`] [`replica`] [`purgatory`] [`fetch_session`] | pure: `now` and random bits are arguments |
+//! | 1 machines | [`metadata`] [`controller`] [`replica`] [`purgatory`] [`fetch_session`] [`fetch_loop`] [`lifecycle`] | pure: `now` and random bits are arguments |
 //! | 2 storage | [`mod@env`] [`log`] | sync; async only where the hardware makes one wait |
 //! | 3 shell | [`client`] [`partition`] [`quorum`] [`api`] [`server`] [`node`] [`config`] | async, generic over `E: Env` |
 
@@ -18,8 +18,10 @@ pub mod env;
 pub mod epochs;
 pub mod error;
 pub mod fact;
+pub mod fetch_loop;
 pub mod fetch_session;
 pub mod ids;
+pub mod lifecycle;
 pub mod log;
 pub mod metadata;
 pub mod museum;

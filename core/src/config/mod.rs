@@ -217,6 +217,12 @@ impl Config {
             list_default: |key| {
                 topic_key(key).filter(|key| key.kind == Kind::List).and_then(|key| key.default)
             },
+            default_min_insync_replicas: self.topic_defaults.min_insync_replicas,
+            unclean_leader_election: false,
+            // The only node holds the metadata itself: it has nothing to catch up with.
+            fence_new_brokers: !self.is_sole_voter,
+            session_timeout: controller::SESSION_TIMEOUT,
+            switches: self.switches,
         }
     }
 

@@ -1,6 +1,8 @@
-//! What the controller can be asked, what it answers, and why it refuses.
+//! What the controller can be asked.
 
-use crate::ids::{BrokerEpoch, BrokerId, PartitionIndex, ProducerId, TopicId, Uuid};
+use crate::ids::{
+    BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, TopicId, TopicPartition, Uuid,
+};
 use crate::metadata::ConfigResource;
 use crate::metadata::records::{BrokerEndpoint, BrokerFeature};
 
@@ -42,6 +44,77 @@ pub enum Command {
     },
     /// A broker starts.
     RegisterBroker(Registration),
+    /// A broker tells that it lives, and what it wants (KIP-631).
+    Heartbeat {
+        /// Which broker.
+        broker_id: BrokerId,
+        /// Which incarnation of it.
+        broker_epoch: BrokerEpoch,
+        /// The last record of the metadata log that it has published to its partitions.
+        metadata_offset: Offset,
+        /// Whether it does not want to serve yet.
+        wants_fence: bool,
+        /// Whether it wants to stop.
+        wants_shutdown: bool,
+    },
+    /// A broker's session is over. Brokers are fenced one by one, each on what the one before left (KAFKA-13173).
+    FenceBroker {
+        /// Which broker.
+        broker_id: BrokerId,
+        /// Which incarnation of it.
+        broker_epoch: BrokerEpoch,
+    },
+    /// A broker is gone for good, says the operator.
+    UnregisterBroker {
+        /// Which broker.
+        broker_id: BrokerId,
+    },
+    /// A leader wants other in-sync sets (KIP-497).
+    AlterPartition {
+        /// The leader.
+        broker_id: BrokerId,
+        /// Its incarnation.
+        broker_epoch: BrokerEpoch,
+        /// The partitions, each judged by itself.
+        partitions: Vec<AlterIsr>,
+    },
+    /// ElectLeaders (KIP-183, KIP-460).
+    ElectLeaders {
+        /// Which election.
+        kind: ElectionKind,
+        /// The partitions, each judged by itself; `None` is all that need one.
+        partitions: Option<Vec<TopicPartition>>,
+    },
+    /// AlterPartitionReassignments (KIP-455): the replicas that a partition shall have, or `None` to give its
+    /// reassignment up.
+    AlterReassignments {
+        /// The partitions, each judged by itself.
+        partitions: Vec<(TopicPartition, Option<Vec<BrokerId>>)>,
+    },
+}
+
+/// What ElectLeaders asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElectionKind {
+    /// The first replica shall lead, if it is in sync.
+    Preferred,
+    /// A partition without a leader shall have one, in sync or not: an operator's order, whatever the configuration.
+    Unclean,
+}
+
+/// An in-sync set that a leader proposes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterIsr {
+    /// Of which partition.
+    pub partition: TopicPartition,
+    /// The leader's epoch.
+    pub leader_epoch: LeaderEpoch,
+    /// The version of the registration that the leader knows.
+    pub partition_epoch: PartitionEpoch,
+    /// The members, and of each the incarnation that the leader saw to be in sync (KIP-903).
+    pub isr: Vec<(BrokerId, BrokerEpoch)>,
+    /// Whether the leader still recovers from an unclean election (KIP-704).
+    pub recovering: bool,
 }
 
 /// A topic to be created.
@@ -130,6 +203,8 @@ pub struct Registration {
     pub broker_id: BrokerId,
     /// Drawn by the process at its start.
     pub incarnation_id: Uuid,
+    /// The epoch in the marker of a clean stop; `None` after any other, which may have lost records (KIP-966).
+    pub previous_broker_epoch: Option<BrokerEpoch>,
     /// Where clients reach it.
     pub endpoints: Vec<BrokerEndpoint>,
     /// The features it supports.
@@ -138,114 +213,4 @@ pub struct Registration {
     pub rack: Option<String>,
     /// Its log directories that work.
     pub log_dirs: Vec<Uuid>,
-}
-
-/// The answer to a command. Lists answer their items one by one, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Response {
-    /// To [`Command::CreateTopics`].
-    TopicsCreated(Vec<Result<CreatedTopic, Rejection>>),
-    /// To [`Command::DeleteTopics`].
-    TopicsDeleted(Vec<Result<DeletedTopic, Rejection>>),
-    /// To [`Command::CreatePartitions`].
-    PartitionsCreated(Vec<Result<(), Rejection>>),
-    /// To [`Command::AlterConfigs`].
-    ConfigsAltered(Vec<Result<(), Rejection>>),
-    /// To [`Command::AllocateProducerIds`].
-    ProducerIds(ProducerIdBlock),
-    /// To [`Command::RegisterBroker`]: the epoch of this incarnation.
-    Registered(BrokerEpoch),
-}
-
-/// A topic that was, or would be, created.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CreatedTopic {
-    /// Its name.
-    pub name: String,
-    /// Its id; of a topic that is only judged, one that it will not have.
-    pub id: TopicId,
-    /// How many partitions.
-    pub partitions: i32,
-    /// How many replicas of each.
-    pub replication_factor: i16,
-    /// Its overrides.
-    pub configs: Vec<(String, String)>,
-}
-
-/// A topic that was deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeletedTopic {
-    /// Its name.
-    pub name: String,
-    /// Its id.
-    pub id: TopicId,
-}
-
-/// Producer ids that belong to one broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProducerIdBlock {
-    /// The first.
-    pub first: ProducerId,
-    /// How many.
-    pub count: i32,
-}
-
-/// Why the controller refuses.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
-    /// A name that no topic can have.
-    #[error("topic name is invalid: {0}")]
-    InvalidTopicName(String),
-    /// A name that metrics could not tell from another one.
-    #[error("topic '{name}' collides with existing topic: {other}")]
-    TopicCollides {
-        /// The new name.
-        name: String,
-        /// The topic that is there.
-        other: String,
-    },
-    /// The name is taken.
-    #[error("topic '{0}' already exists")]
-    TopicExists(String),
-    /// No topic of this name.
-    #[error("there is no topic '{0}'")]
-    UnknownTopic(String),
-    /// No topic of this id.
-    #[error("there is no topic with id {0}")]
-    UnknownTopicId(TopicId),
-    /// A number of partitions that cannot be.
-    #[error("{0}")]
-    InvalidPartitions(String),
-    /// A number of replicas that cannot be.
-    #[error("{0}")]
-    InvalidReplicationFactor(String),
-    /// Brokers that cannot hold the replicas.
-    #[error("{0}")]
-    InvalidReplicaAssignment(String),
-    /// A key or value that is refused.
-    #[error("{0}")]
-    InvalidConfig(String),
-    /// A request that contradicts itself.
-    #[error("{0}")]
-    InvalidRequest(String),
-    /// More than one command may do.
-    #[error("{0}")]
-    PolicyViolation(String),
-    /// `delete.topic.enable` is off.
-    #[error("topics may not be deleted here: delete.topic.enable is false")]
-    TopicDeletionDisabled,
-    /// Not the broker's present incarnation.
-    #[error("broker {broker_id} is not registered with epoch {epoch}")]
-    StaleBrokerEpoch {
-        /// The broker.
-        broker_id: BrokerId,
-        /// The epoch it gave.
-        epoch: BrokerEpoch,
-    },
-    /// The controller has stopped, or its log has failed, before it took the command up: it has no effect.
-    #[error("the controller is not available: the node is stopping, or its metadata log has failed")]
-    NotController,
-    /// The controller took the command up and ended before it could answer: it may have taken effect, or do so yet.
-    #[error("the controller ended before it could answer; the change may have been made")]
-    OutcomeUnknown,
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::command::{ConfigChange, ConfigEdit, ConfigOperation, Rejection, Response};
+use super::command::{ConfigChange, ConfigEdit, ConfigOperation};
 use super::records::Records;
+use super::response::{Rejection, Response};
 use super::{Controller, Decision};
 use crate::metadata::ConfigResource;
 use crate::metadata::records::{ConfigRecord, Record, ResourceType};
@@ -44,9 +45,8 @@ impl Controller {
                 "the configuration of a broker cannot be altered while it runs: change its file and restart";
             return Err(Rejection::InvalidRequest(text.to_owned()));
         }
-        if self.image.topic(&resource.name).is_none() {
-            return Err(Rejection::UnknownTopic(resource.name.clone()));
-        }
+        let unknown = || Rejection::UnknownTopic(resource.name.clone());
+        let topic = self.image.topic(&resource.name).ok_or_else(unknown)?;
         let before = self.image.overrides(resource);
         let after = match &change.edit {
             ConfigEdit::Replace(pairs) => replaced(pairs)?,
@@ -55,7 +55,11 @@ impl Controller {
         for (key, value) in after.iter().filter(|(key, value)| before.get(*key) != Some(*value)) {
             (self.settings.check_config)(key, value).map_err(Rejection::InvalidConfig)?;
         }
-        Ok(difference(resource, before, &after))
+        let rules = |overrides: &Overrides| self.rules_of(|key| overrides.get(key).map(String::as_str));
+        let mut records = difference(resource, before, &after);
+        let changes = self.after_config_change(topic, rules(before), rules(&after));
+        records.extend(changes.into_iter().map(Record::from));
+        Ok(records)
     }
 
     fn edited(

@@ -6,27 +6,45 @@
 mod brokers;
 mod command;
 mod configs;
+mod directories;
+mod election;
+mod elr;
+mod isr;
+mod partition_change;
 mod placement;
+mod producer_ids;
+mod reassignment;
 mod records;
+mod registration;
+mod response;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub use command::{
-    Command, ConfigChange, ConfigEdit, ConfigOperation, CreatedTopic, DeletedTopic, NewPartitions, NewTopic,
-    ProducerIdBlock, Registration, Rejection, Response, TopicReference,
+    AlterIsr, Command, ConfigChange, ConfigEdit, ConfigOperation, ElectionKind, NewPartitions, NewTopic,
+    Registration, TopicReference,
 };
-
 pub use records::RECORDS_MAX;
+pub use response::{CreatedTopic, DeletedTopic, PartitionState, ProducerIdBlock, Rejection, Response};
+pub use sessions::Sessions;
 
-use crate::ids::Offset;
+use self::brokers::Wishes;
+use crate::ids::{BrokerEpoch, BrokerId, Offset};
 use crate::metadata::records::Record;
 use crate::metadata::{Change, ImageError, MetadataImage};
+use crate::museum::Switches;
+use crate::time::Instant;
 
 /// Kafka's block of producer ids (KIP-730).
 pub const PRODUCER_IDS_PER_BLOCK: i32 = 1000;
+
+/// Kafka's `broker.session.timeout.ms`.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// What the controller needs of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +59,17 @@ pub struct Settings {
     pub check_config: fn(key: &str, value: &str) -> Result<(), String>,
     /// The default of a key whose value is a list; `None` for all others.
     pub list_default: fn(key: &str) -> Option<&'static str>,
+    /// `min.insync.replicas` of topics without an override.
+    pub default_min_insync_replicas: i32,
+    /// `unclean.leader.election.enable` of topics without an override.
+    pub unclean_leader_election: bool,
+    /// Whether a broker that registers serves only when it has read the metadata and asks for it: in a cluster of
+    /// several. One that is alone has what it needs.
+    pub fence_new_brokers: bool,
+    /// `broker.session.timeout.ms`.
+    pub session_timeout: Duration,
+    /// Which guards are off.
+    pub switches: Switches,
 }
 
 /// What a command comes to.
@@ -59,6 +88,7 @@ pub struct Decision {
 pub struct Controller {
     settings: Settings,
     image: MetadataImage,
+    sessions: Sessions,
     /// Names with `.` for `_`, of the topics that have either; metrics cannot tell such names apart.
     unified_names: BTreeMap<String, String>,
 }
@@ -68,7 +98,8 @@ impl Controller {
     pub fn new(settings: Settings, image: MetadataImage) -> Self {
         let names = image.topics().filter(|topic| topics::has_collision_characters(&topic.name));
         let unified_names = names.map(|topic| (topics::unified(&topic.name), topic.name.clone())).collect();
-        let controller = Self { settings, image, unified_names };
+        let sessions = Sessions::new(settings.session_timeout);
+        let controller = Self { settings, image, sessions, unified_names };
         controller.check_all();
         controller
     }
@@ -97,7 +128,21 @@ impl Controller {
             Command::AllocateProducerIds { broker_id, broker_epoch } => {
                 return self.allocate_producer_ids(*broker_id, *broker_epoch);
             }
-            Command::RegisterBroker(registration) => return Ok(self.register(registration, next_offset)),
+            Command::RegisterBroker(registration) => return self.register(registration, next_offset),
+            Command::Heartbeat { broker_id, broker_epoch, metadata_offset, wants_fence, wants_shutdown } => {
+                let (metadata_offset, wants_fence) = (*metadata_offset, *wants_fence);
+                let wishes = Wishes { metadata_offset, wants_fence, wants_shutdown: *wants_shutdown };
+                return self.heartbeat(*broker_id, *broker_epoch, wishes);
+            }
+            Command::FenceBroker { broker_id, broker_epoch } => {
+                self.fence_broker(*broker_id, *broker_epoch)?
+            }
+            Command::UnregisterBroker { broker_id } => self.unregister(*broker_id)?,
+            Command::AlterPartition { broker_id, broker_epoch, partitions } => {
+                self.alter_partitions(*broker_id, *broker_epoch, partitions)?
+            }
+            Command::ElectLeaders { kind, partitions } => self.elect_leaders(*kind, partitions.as_deref())?,
+            Command::AlterReassignments { partitions } => self.alter_reassignments(partitions)?,
         };
         if let Command::CreateTopics { validate_only: true, .. }
         | Command::CreatePartitions { validate_only: true, .. }
@@ -118,6 +163,11 @@ impl Controller {
             (Record::Topic(topic), _) if topics::has_collision_characters(&topic.name) => {
                 self.unified_names.insert(topics::unified(&topic.name), topic.name.clone());
             }
+            (Record::RegisterBroker(record), _) => self.sessions.end(record.broker_id),
+            (Record::UnregisterBroker(record), _) => self.sessions.end(record.broker_id),
+            (Record::BrokerRegistrationChange(record), _) if record.fenced == Some(true) => {
+                self.sessions.end(record.broker_id);
+            }
             (_, Change::TopicRemoved(topic)) if topics::has_collision_characters(&topic.name) => {
                 self.unified_names.remove(&topics::unified(&topic.name));
             }
@@ -131,6 +181,42 @@ impl Controller {
         assert!(offset >= self.image.offset, "records are applied in the order of the log");
         self.image.offset = offset;
         self.image.epoch = epoch;
+    }
+
+    /// Begins the session of every broker that serves, when this controller takes over: it does not know when they
+    /// were last heard.
+    pub fn begin_sessions(&mut self, now: Instant) {
+        self.sessions = Sessions::new(self.settings.session_timeout);
+        for broker in self.image.brokers().filter(|broker| !broker.fenced) {
+            self.sessions.heard(broker.id, now);
+        }
+    }
+
+    /// Notes a heartbeat, once what it changed has been applied and [`Controller::advance`] has said where. One of an incarnation that is over says nothing.
+    pub fn heard(&mut self, broker_id: BrokerId, epoch: BrokerEpoch, metadata_offset: Offset, now: Instant) {
+        let Ok(broker) = self.find_incarnation(broker_id, epoch) else { return };
+        let is_shutting_down = broker.in_controlled_shutdown && !broker.fenced;
+        self.sessions.heard(broker_id, now);
+        self.sessions.reached(broker_id, metadata_offset);
+        if is_shutting_down {
+            self.sessions.shuts_down_from(broker_id, self.image.offset);
+        }
+    }
+
+    /// The command that fences the first broker whose session is over. To be asked again when it has been applied.
+    pub fn expired(&mut self, now: Instant) -> Option<Command> {
+        while let Some(broker_id) = self.sessions.expired(now) {
+            if let Some(broker) = self.image.broker(broker_id).filter(|broker| !broker.fenced) {
+                return Some(Command::FenceBroker { broker_id, broker_epoch: broker.epoch });
+            }
+            self.sessions.end(broker_id);
+        }
+        None
+    }
+
+    /// When to ask for sessions that are over.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.sessions.next_deadline()
     }
 
     /// Asserts all invariants: at restarts and at rest.

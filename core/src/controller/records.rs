@@ -1,6 +1,6 @@
 //! The records of one decision while it grows.
 
-use super::command::Rejection;
+use super::response::Rejection;
 use crate::metadata::records::Record;
 
 /// The most records that one command may cause, as in Kafka: beyond it a request is refused rather than stall the

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::command::{
-    CreatedTopic, DeletedTopic, NewPartitions, NewTopic, Rejection, Response, TopicReference,
-};
+use super::command::{NewPartitions, NewTopic, TopicReference};
 use super::placement::Placement;
 use super::records::Records;
+use super::response::{CreatedTopic, DeletedTopic, Rejection, Response};
 use super::{Controller, Decision};
-use crate::ids::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, Uuid};
+use crate::ids::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicPartition, Uuid};
 use crate::metadata::records::{ConfigRecord, PartitionRecord, RemoveTopicRecord, ResourceType, TopicRecord};
-use crate::metadata::{TopicImage, topic_name_flaw};
+use crate::metadata::{PartitionImage, TopicImage, topic_name_flaw};
 
 /// The metadata log is no topic that anybody can create.
 const METADATA_TOPIC_NAME: &str = "__cluster_metadata";
@@ -144,6 +143,16 @@ impl Controller {
         }
     }
 
+    /// A partition and its topic.
+    pub(super) fn find_partition(
+        &self,
+        name: TopicPartition,
+    ) -> Result<(&TopicImage, &PartitionImage), Rejection> {
+        let topic = self.image.topic_by_id(name.topic_id).ok_or(Rejection::UnknownTopicId(name.topic_id))?;
+        let partition = topic.partition(name.partition).ok_or(Rejection::UnknownPartition(name))?;
+        Ok((topic, partition))
+    }
+
     pub(super) fn remove_topics(&self, topics: &[TopicReference]) -> Result<Decision, Rejection> {
         let mut records = Records::default();
         let mut seen = BTreeSet::new();
@@ -214,8 +223,11 @@ impl Controller {
         let added = request.count - current;
         check_partition_count(added as usize)?;
         records.room_for(added as usize)?;
-        let replication_factor =
-            topic.partitions.first().map_or(1, |partition| partition.replicas.len()) as i16;
+        // While replicas move there are more of them than there shall be.
+        let replication_factor = topic
+            .partitions
+            .first()
+            .map_or(1, |partition| partition.replicas.len() - partition.removing.len());
         let replicas: Vec<Vec<BrokerId>> = match &request.assignments {
             Some(assignments) if assignments.len() != added as usize => {
                 return Err(Rejection::InvalidReplicaAssignment(format!(
@@ -224,13 +236,11 @@ impl Controller {
                 )));
             }
             Some(assignments) => {
-                assignments
-                    .iter()
-                    .try_for_each(|replicas| placement.check(replicas, replication_factor as usize))?;
+                assignments.iter().try_for_each(|replicas| placement.check(replicas, replication_factor))?;
                 assignments.clone()
             }
             None => {
-                let places = (current..request.count).map(|index| placement.place(index, replication_factor));
+                let places = (current..request.count).map(|_| placement.place(replication_factor));
                 places.collect::<Result<_, _>>()?
             }
         };
@@ -251,14 +261,12 @@ struct Counts {
 fn place_topic(
     topic: &NewTopic,
     counts: &Counts,
-    placement: &Placement,
+    placement: &mut Placement,
 ) -> Result<Vec<Vec<BrokerId>>, Rejection> {
     if !topic.assignments.is_empty() {
         return place_by_hand(topic, placement);
     }
-    (0..counts.partitions as i32)
-        .map(|index| placement.place(index, counts.replication_factor as i16))
-        .collect()
+    (0..counts.partitions).map(|_| placement.place(counts.replication_factor)).collect()
 }
 
 /// A partition that nobody led before.

@@ -34,6 +34,12 @@ impl BrokerImage {
     pub fn is_active(&self) -> bool {
         !self.fenced && !self.in_controlled_shutdown
     }
+
+    /// Whether it has this log directory (KIP-858). A replica without a directory is wherever its broker put it, and a
+    /// broker that names none is taken to have all.
+    pub fn has_directory(&self, id: Uuid) -> bool {
+        id.is_zero() || self.log_dirs.is_empty() || self.log_dirs.contains(&id)
+    }
 }
 
 /// What a configuration belongs to.

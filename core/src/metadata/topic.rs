@@ -88,6 +88,12 @@ pub struct PartitionImage {
 }
 
 impl PartitionImage {
+    /// The log directory of a replica; zero when none was recorded.
+    pub fn directory(&self, replica: BrokerId) -> Uuid {
+        let mut directories = self.replicas.iter().zip(&self.directories);
+        directories.find(|(broker, _)| **broker == replica).map_or(Uuid::ZERO, |(_, id)| *id)
+    }
+
     pub(super) fn from_record(record: &PartitionRecord) -> Self {
         Self {
             replicas: record.replicas.clone(),
@@ -124,7 +130,7 @@ impl PartitionImage {
 
     /// The registration after a change. A named leader begins a new epoch, even when it is the leader already: that
     /// is how the epoch rises when a sole replica restarts.
-    pub(super) fn changed_by(&self, change: &PartitionChangeRecord) -> Option<Self> {
+    pub(crate) fn changed_by(&self, change: &PartitionChangeRecord) -> Option<Self> {
         let mut next = self.clone();
         let replace = |field: &mut Vec<BrokerId>, new: &Option<Vec<BrokerId>>| {
             if let Some(new) = new {

@@ -215,6 +215,7 @@ impl<E: Env> Parts<E> {
         Registration {
             broker_id: self.config.node_id,
             incarnation_id: Uuid::from_random(|| self.env.random_u64()),
+            previous_broker_epoch: None,
             endpoints: vec![BrokerEndpoint {
                 name: advertised.name.clone(),
                 host: advertised.host.clone(),

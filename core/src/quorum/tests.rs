@@ -53,6 +53,7 @@ async fn start_with(env: &World, settings: Settings) -> (Quorum, Vec<Task>) {
     let registration = Registration {
         broker_id: BrokerId(1),
         incarnation_id: Uuid([1; 16]),
+        previous_broker_epoch: None,
         endpoints: Vec::new(),
         features: Vec::new(),
         rack: None,

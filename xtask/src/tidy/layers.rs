@@ -15,6 +15,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("replica", &["metadata"]),
     ("purgatory", &["metadata"]),
     ("fetch_session", &["metadata"]),
+    ("fetch_loop", &["metadata"]),
+    ("lifecycle", &["metadata"]),
     // ring 2: the seam and the log
     ("env", &[]),
     ("log", &["env", "replica"]), // replica::producers is the fold that the log's snapshots hold
@@ -44,7 +46,7 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Modules whose files hold no `async` and no `Env`.
-const PURE: &[&str] = &["metadata", "controller", "replica", "purgatory", "fetch_session"];
+const PURE: &[&str] = &["metadata", "controller", "replica", "purgatory", "fetch_session", "fetch_loop", "lifecycle"];
 
 /// Checks the imports of one file of the core.
 pub fn check(source: &Source, findings: &mut Vec<Finding>) {

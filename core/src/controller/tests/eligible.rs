@@ -1,0 +1,173 @@
+//! Eligible leader replicas (KIP-966).
+
+use super::cluster::Cluster;
+use super::*;
+
+#[test]
+fn whoever_leaves_the_isr_below_the_minimum_stays_eligible() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.fence(3);
+    assert_eq!(cluster.show(), "leader 1 isr 1,2 elr ", "two are enough: commits go on without 3");
+    cluster.fence(2);
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr 2");
+    cluster.fence(1);
+    assert_eq!(cluster.show(), "leader -1 isr  elr 2,1 last 1");
+}
+
+#[test]
+fn a_shrink_that_the_leader_proposes_makes_eligible_too() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.propose(&[1]).expect("a shrink");
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr 2,3");
+}
+
+#[test]
+fn when_enough_are_in_sync_again_nobody_else_is_eligible() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.propose(&[1]).expect("a shrink");
+    cluster.propose(&[1, 3]).expect("an expansion");
+    assert_eq!(cluster.show(), "leader 1 isr 1,3 elr ");
+}
+
+#[test]
+fn the_minimum_is_never_more_than_there_are_replicas() {
+    let mut cluster = Cluster::new(&[1, 2], 5);
+    assert_eq!(cluster.show(), "leader 1 isr 1,2 elr ");
+    cluster.fence(2);
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr 2");
+    cluster.beat(2);
+    cluster.propose(&[1, 2]).expect("an expansion");
+    assert_eq!(cluster.show(), "leader 1 isr 1,2 elr ");
+}
+
+#[test]
+fn without_anyone_in_sync_an_eligible_one_leads_and_is_the_isr() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    for broker in [3, 2, 1] {
+        cluster.fence(broker);
+    }
+    cluster.beat(3);
+    assert_eq!(cluster.show(), "leader -1 isr  elr 2,1 last 1", "3 may lack what was committed without it");
+    cluster.beat(2);
+    assert_eq!(cluster.show(), "leader 2 isr 2 elr 1");
+    assert!(!cluster.partition().is_recovering, "a clean election");
+    cluster.propose(&[2, 3]).expect("3 has caught up");
+    assert_eq!(cluster.show(), "leader 2 isr 2,3 elr ");
+}
+
+#[test]
+fn an_unclean_stop_ends_eligibility_at_the_next_registration() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.fence(3);
+    cluster.fence(2);
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr 2");
+    cluster.restart_uncleanly(2);
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr ");
+}
+
+#[test]
+fn a_clean_stop_keeps_eligible() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.fence(3);
+    cluster.fence(2);
+    let epoch = cluster.epoch(2);
+    cluster.start(2, Some(epoch));
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr 2");
+}
+
+#[test]
+fn a_marker_of_an_earlier_incarnation_proves_nothing() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    let first = cluster.epoch(2);
+    cluster.start(2, Some(first));
+    cluster.propose(&[1, 2]).expect("3 is slow, 2 is back");
+    cluster.fence(2);
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr 2");
+    cluster.start(2, Some(first));
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr ");
+}
+
+#[test]
+fn when_nobody_is_complete_the_last_known_leader_leads_and_that_is_unclean() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    for broker in [3, 2, 1] {
+        cluster.fence(broker);
+    }
+    cluster.restart_uncleanly(2);
+    assert_eq!(cluster.show(), "leader -1 isr  elr 1 last 1", "1 is still complete: wait for it");
+    cluster.restart_uncleanly(3);
+    let registration = cluster.registration(1, None);
+    cluster.register(registration).expect("1 returns");
+    assert_eq!(cluster.show(), "leader -1 isr  elr  last 1", "not while it is fenced");
+    cluster.beat(1);
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr  recovering");
+    let epoch = cluster.epochs().0;
+    let state = cluster.propose(&[1]).expect("it has recovered");
+    assert_eq!((state.recovering, state.leader_epoch.0), (false, epoch));
+}
+
+#[test]
+fn a_sole_replica_that_loses_power_leads_again_uncleanly() {
+    let mut cluster = Cluster::new(&[1], 1);
+    cluster.restart_uncleanly(1);
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr  recovering");
+    let epoch = cluster.epoch(1);
+    cluster.start(1, Some(epoch));
+    assert_eq!(cluster.epochs().0, 4, "each loss and gain of the leadership is an epoch");
+}
+
+#[test]
+fn a_sole_replica_that_stops_cleanly_leads_again_cleanly() {
+    let mut cluster = Cluster::new(&[1], 1);
+    let epoch = cluster.epoch(1);
+    cluster.start(1, Some(epoch));
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr ");
+}
+
+#[test]
+fn another_minimum_ends_eligibility_in_the_same_batch() {
+    for minimum in ["1", "3"] {
+        let mut cluster = Cluster::new(&[1, 2, 3], 2);
+        cluster.propose(&[1]).expect("a shrink");
+        assert_eq!(cluster.show(), "leader 1 isr 1 elr 2,3");
+        let operation = ConfigOperation::Set(Some(minimum.to_owned()));
+        let edit = ConfigEdit::Incremental(vec![("min.insync.replicas".to_owned(), operation)]);
+        let resources = vec![ConfigChange { resource: ConfigResource::topic("t"), edit }];
+        let command = Command::AlterConfigs { resources, validate_only: false };
+        let decision = cluster.scene.decide(&command).expect("a good value");
+        assert!(decision.is_atomic && decision.records.len() == 2, "{decision:?}");
+        cluster.scene.run(&command).expect("a good value");
+        assert_eq!(cluster.show(), "leader 1 isr 1 elr ");
+    }
+}
+
+#[test]
+fn the_same_minimum_in_other_words_changes_nothing() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.propose(&[1]).expect("a shrink");
+    cluster.configure("min.insync.replicas", "2");
+    cluster.configure("retention.ms", "7");
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr 2,3");
+}
+
+#[test]
+fn a_higher_minimum_outdates_what_leaders_propose_who_have_not_heard_of_it() {
+    let mut cluster = Cluster::new(&[1, 2], 1);
+    let late = cluster.proposal(&[1]);
+    cluster.configure("min.insync.replicas", "2");
+    // Accepted, it would make 2 eligible while 1 still commits alone.
+    let refused = cluster.alter(1, late);
+    assert!(matches!(refused, Err(Rejection::InvalidUpdateVersion(_))), "{refused:?}");
+}
+
+#[test]
+fn another_minimum_leaves_who_is_eligible_where_nobody_leads() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    for broker in [3, 2, 1] {
+        cluster.fence(broker);
+    }
+    cluster.configure("min.insync.replicas", "1");
+    assert_eq!(cluster.show(), "leader -1 isr  elr 2,1 last 1");
+    cluster.beat(2);
+    assert_eq!(cluster.show(), "leader 2 isr 2 elr ", "one is enough now");
+}

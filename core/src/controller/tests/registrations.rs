@@ -1,0 +1,107 @@
+//! Brokers that start.
+
+use super::cluster::{Cluster, directory};
+use super::*;
+use crate::time::Instant;
+
+#[test]
+fn a_brokers_epoch_is_the_offset_of_its_registration() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    let offset = cluster.scene.next_offset;
+    let registration = cluster.registration(2, None);
+    let epoch = cluster.register(registration).expect("2 returns");
+    assert_eq!(epoch.0, offset.0);
+    assert!(cluster.is_fenced(2), "until it has read the metadata");
+}
+
+#[test]
+fn the_incarnation_before_leaves_isr_and_leadership_in_the_batch_of_the_registration() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    let registration = cluster.registration(1, None);
+    let decision = cluster.scene.decide(&Command::RegisterBroker(registration.clone())).expect("1 returns");
+    assert!(decision.is_atomic);
+    cluster.register(registration).expect("1 returns");
+    assert_eq!(cluster.show(), "leader 2 isr 2,3 elr ");
+    assert_eq!(cluster.epochs(), (1, 1));
+}
+
+#[test]
+fn a_clean_restart_leaves_like_a_fencing() {
+    let mut cluster = Cluster::new(&[1, 2], 2);
+    let epoch = cluster.epoch(2);
+    let registration = cluster.registration(2, Some(epoch));
+    cluster.register(registration).expect("2 returns");
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr 2");
+}
+
+#[test]
+fn an_unclean_restart_is_out_of_every_elr() {
+    let mut cluster = Cluster::new(&[1, 2], 2);
+    cluster.restart_uncleanly(2);
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr ");
+}
+
+#[test]
+fn a_new_incarnation_on_the_same_directory_need_not_wait_for_the_session() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.beat(1);
+    assert!(cluster.scene.controller.sessions.is_live(BrokerId(1)));
+    let registration = cluster.registration(1, None);
+    assert!(cluster.register(registration).is_ok(), "the directory's lock proves that the other is dead");
+}
+
+#[test]
+fn another_directory_waits_for_the_session() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.beat(1);
+    let impostor = Registration { log_dirs: vec![Uuid([7; 16])], ..cluster.registration(1, None) };
+    assert_eq!(cluster.register(impostor.clone()), Err(Rejection::DuplicateBroker(BrokerId(1))));
+    assert_eq!(cluster.show(), "leader 1 isr 1,2,3 elr ");
+    let over = Instant(0) + SESSION_TIMEOUT;
+    let command = cluster.scene.controller.expired(over).expect("nobody was heard since");
+    cluster.scene.run(&command).expect("1 is registered");
+    assert!(cluster.register(impostor).is_ok());
+}
+
+#[test]
+fn a_broker_that_shuts_down_makes_way_at_once() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.heartbeat(1, cluster.scene.next_offset, (false, true)).expect("1 wants to stop");
+    let successor = Registration { log_dirs: vec![Uuid([7; 16])], ..cluster.registration(1, None) };
+    assert!(cluster.register(successor).is_ok(), "KAFKA-19047");
+}
+
+#[test]
+fn the_same_incarnation_again_keeps_its_epoch_and_standing() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    let registration = cluster.registration(1, None);
+    let epoch = cluster.register(registration.clone()).expect("1 returns");
+    cluster.beat(1);
+    assert!(!cluster.is_fenced(1));
+    assert_eq!(cluster.register(registration), Ok(epoch), "its answer was lost");
+    assert!(!cluster.is_fenced(1));
+}
+
+#[test]
+fn a_directory_belongs_to_one_broker() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    for log_dirs in [vec![directory(2)], vec![Uuid([7; 16]); 2], vec![Uuid::ZERO]] {
+        let registration = Registration { log_dirs, ..cluster.registration(1, None) };
+        let refusal = cluster.register(registration).expect_err("it cannot be");
+        assert!(matches!(refusal, Rejection::InvalidRegistration(_)), "{refusal:?}");
+    }
+}
+
+#[test]
+fn replicas_of_a_directory_that_is_gone_begin_anew_in_another() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.fence(3);
+    let registration = Registration { log_dirs: vec![Uuid([7; 16])], ..cluster.registration(3, None) };
+    cluster.register(registration).expect("another disk");
+    assert_eq!(cluster.partition().directories, [directory(1), directory(2), Uuid([7; 16])]);
+    cluster.beat(3);
+    cluster.propose(&[1, 2, 3]).expect("3 has fetched everything");
+    cluster.fence(1);
+    cluster.fence(2);
+    assert_eq!(cluster.show(), "leader 3 isr 3 elr 2", "and it may lead");
+}

@@ -1,0 +1,236 @@
+//! A broker's life towards the controller: register, catch up, serve, drain, stop (KIP-631, KIP-841, KIP-966).
+
+use std::time::Duration;
+
+use crate::ids::{BrokerEpoch, Offset};
+use crate::museum::{Switch, Switches};
+use crate::time::Instant;
+
+/// What the machine needs of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// `broker.heartbeat.interval.ms`.
+    pub heartbeat_interval: Duration,
+    /// How long a request may take before it is given up.
+    pub timeout: Duration,
+    /// How long a failed request waits.
+    pub backoff: Duration,
+    /// Which guards are off.
+    pub switches: Switches,
+}
+
+/// Where a broker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It has no epoch yet.
+    Registering,
+    /// Registered, and reading the metadata up to its own registration.
+    CatchingUp,
+    /// It has published what the metadata says and asks to be unfenced.
+    Starting,
+    /// Unfenced.
+    Serving,
+    /// In controlled shutdown: it hands over, and still follows the metadata.
+    Draining,
+    /// It was told to stop: it flushes, writes the clean-shutdown marker with its epoch, and ends.
+    Stopping,
+}
+
+/// A request to the controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// BrokerRegistration.
+    Register {
+        /// From the clean-shutdown marker; `None` after any other stop, which may have lost records (KIP-966).
+        previous_broker_epoch: Option<BrokerEpoch>,
+    },
+    /// BrokerHeartbeat.
+    Heartbeat {
+        /// The incarnation.
+        broker_epoch: BrokerEpoch,
+        /// The last record of the metadata that it has published.
+        metadata_offset: Offset,
+        /// Whether it does not want to serve yet.
+        wants_fence: bool,
+        /// Whether it wants to stop.
+        wants_shutdown: bool,
+    },
+}
+
+/// Names a request, so that an answer to an earlier one is not taken for its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestId(pub u64);
+
+/// The answer to a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeartbeatAnswer {
+    /// The metadata that the broker has published reaches its registration.
+    pub is_caught_up: bool,
+    /// It is fenced.
+    pub is_fenced: bool,
+    /// It has handed everything over and may stop.
+    pub should_shut_down: bool,
+}
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Lifecycle {
+    settings: Settings,
+    stage: Stage,
+    previous_broker_epoch: Option<BrokerEpoch>,
+    broker_epoch: BrokerEpoch,
+    metadata_offset: Offset,
+    wants_shutdown: bool,
+    last_request: RequestId,
+    in_flight: Option<(RequestId, Instant)>,
+    next_request: Instant,
+}
+
+impl Lifecycle {
+    /// A process that just started. `previous_broker_epoch` is what the clean-shutdown marker holds, which is removed
+    /// before anything is loaded.
+    pub fn new(settings: Settings, previous_broker_epoch: Option<BrokerEpoch>, now: Instant) -> Self {
+        Self {
+            settings,
+            stage: Stage::Registering,
+            previous_broker_epoch,
+            broker_epoch: BrokerEpoch(-1),
+            metadata_offset: Offset::UNKNOWN,
+            wants_shutdown: false,
+            last_request: RequestId(0),
+            in_flight: None,
+            next_request: now,
+        }
+    }
+
+    /// Where it stands.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// This incarnation, or -1 before it is registered.
+    pub fn broker_epoch(&self) -> BrokerEpoch {
+        self.broker_epoch
+    }
+
+    /// Whether an image may be published to the partitions. Not before the broker is registered and the image holds the
+    /// registration: an older one may still call it the leader of an epoch in which another incarnation led, or not
+    /// yet assign what it holds (KAFKA-13127, KAFKA-14616). And then to the end: a broker that drains must learn of its
+    /// demotions (KAFKA-14296).
+    pub fn may_publish(&self, image_offset: Offset) -> bool {
+        let is_registered = self.broker_epoch >= BrokerEpoch(0) && image_offset.0 >= self.broker_epoch.0;
+        let is_deaf = self.wants_shutdown && self.settings.switches.off(Switch::ShutdownIgnoreMetadata);
+        is_registered && !is_deaf && self.stage != Stage::Stopping
+    }
+
+    /// Whether replicas that an image does not assign to this broker may be removed: only by an image that may be
+    /// published.
+    pub fn may_sweep(&self, image_offset: Offset) -> bool {
+        self.may_publish(image_offset) || self.settings.switches.off(Switch::SweepStaleImage)
+    }
+
+    /// An image was published up to this offset.
+    pub fn published(&mut self, image_offset: Offset) {
+        self.metadata_offset = self.metadata_offset.max(image_offset);
+        if self.stage == Stage::CatchingUp && self.metadata_offset.0 >= self.broker_epoch.0 {
+            self.stage = Stage::Starting;
+            self.hurry();
+        }
+    }
+
+    /// The process was asked to stop.
+    pub fn drain(&mut self, now: Instant) {
+        self.wants_shutdown = true;
+        if matches!(self.stage, Stage::Serving | Stage::Starting | Stage::CatchingUp) {
+            self.stage = Stage::Draining;
+            self.next_request = self.next_request.min(now);
+        }
+    }
+
+    /// The next request, if one is due. At most one is in flight.
+    pub fn poll_output(&mut self, now: Instant) -> Option<(RequestId, Output)> {
+        if self.in_flight.is_some() || self.next_request > now || self.stage == Stage::Stopping {
+            return None;
+        }
+        self.last_request = RequestId(self.last_request.0 + 1);
+        self.in_flight = Some((self.last_request, now + self.settings.timeout));
+        let output = match self.stage {
+            Stage::Registering => Output::Register { previous_broker_epoch: self.previous_broker_epoch },
+            _ => Output::Heartbeat {
+                broker_epoch: self.broker_epoch,
+                metadata_offset: self.metadata_offset,
+                wants_fence: matches!(self.stage, Stage::CatchingUp),
+                wants_shutdown: self.wants_shutdown,
+            },
+        };
+        Some((self.last_request, output))
+    }
+
+    /// The registration was answered.
+    pub fn handle_registered(&mut self, id: RequestId, broker_epoch: BrokerEpoch, now: Instant) {
+        if self.is_answer(id) && self.stage == Stage::Registering {
+            self.broker_epoch = broker_epoch;
+            self.stage = if self.wants_shutdown { Stage::Draining } else { Stage::CatchingUp };
+            self.next_request = now;
+        }
+    }
+
+    /// A heartbeat was answered.
+    pub fn handle_heartbeat(&mut self, id: RequestId, answer: HeartbeatAnswer, now: Instant) {
+        if !self.is_answer(id) {
+            return;
+        }
+        self.next_request = now + self.settings.heartbeat_interval;
+        match self.stage {
+            Stage::Draining if answer.should_shut_down => self.stage = Stage::Stopping,
+            Stage::Starting if !answer.is_fenced => self.stage = Stage::Serving,
+            // The session ended while the broker was out of reach: it asks again.
+            Stage::Serving if answer.is_fenced => self.stage = Stage::Starting,
+            _ => {}
+        }
+    }
+
+    /// A request was refused, or its connection broke: its outcome is unknown and it is sent again.
+    pub fn handle_failure(&mut self, id: RequestId, now: Instant) {
+        if self.is_answer(id) {
+            self.next_request = now + self.settings.backoff;
+        }
+    }
+
+    /// Gives up a request that takes too long, and names it, so that its connection is closed.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<RequestId> {
+        let (id, _) = self.in_flight.filter(|(_, gives_up_at)| *gives_up_at <= now)?;
+        self.handle_failure(id, now);
+        Some(id)
+    }
+
+    /// When something is to be done without being asked.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        match self.in_flight {
+            Some((_, gives_up_at)) => Some(gives_up_at),
+            None => (self.stage != Stage::Stopping).then_some(self.next_request),
+        }
+    }
+
+    /// The epoch for the clean-shutdown marker: only of a broker that was told to stop, after everything is flushed.
+    pub fn clean_shutdown_epoch(&self) -> Option<BrokerEpoch> {
+        (self.stage == Stage::Stopping).then_some(self.broker_epoch)
+    }
+
+    fn is_answer(&mut self, id: RequestId) -> bool {
+        let is_answer = self.in_flight.is_some_and(|(in_flight, _)| in_flight == id);
+        if is_answer {
+            self.in_flight = None;
+        }
+        is_answer
+    }
+
+    fn hurry(&mut self) {
+        if self.in_flight.is_none() {
+            self.next_request = Instant::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

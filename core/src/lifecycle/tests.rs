@@ -1,0 +1,93 @@
+use super::*;
+
+fn at(ms: u64) -> Instant {
+    Instant(ms * 1_000_000)
+}
+
+fn new(previous_broker_epoch: Option<BrokerEpoch>) -> Lifecycle {
+    let settings = Settings {
+        heartbeat_interval: Duration::from_millis(2000),
+        timeout: Duration::from_millis(1000),
+        backoff: Duration::from_millis(100),
+        switches: Switches::default(),
+    };
+    Lifecycle::new(settings, previous_broker_epoch, at(0))
+}
+
+fn answer(is_fenced: bool, should_shut_down: bool) -> HeartbeatAnswer {
+    HeartbeatAnswer { is_caught_up: true, is_fenced, should_shut_down }
+}
+
+fn serving() -> Lifecycle {
+    let mut lifecycle = new(None);
+    let (id, _) = lifecycle.poll_output(at(0)).expect("it registers at once");
+    lifecycle.handle_registered(id, BrokerEpoch(40), at(0));
+    lifecycle.published(Offset(40));
+    let (id, _) = lifecycle.poll_output(at(0)).expect("it asks to be unfenced at once");
+    lifecycle.handle_heartbeat(id, answer(false, false), at(0));
+    assert_eq!(lifecycle.stage(), Stage::Serving);
+    lifecycle
+}
+
+#[test]
+fn a_registration_tells_the_epoch_of_the_last_clean_stop_and_is_repeated_until_it_is_answered() {
+    let mut lifecycle = new(Some(BrokerEpoch(7)));
+    let (id, output) = lifecycle.poll_output(at(0)).expect("due");
+    assert_eq!(output, Output::Register { previous_broker_epoch: Some(BrokerEpoch(7)) });
+    assert_eq!(lifecycle.handle_timeout(at(1000)), Some(id));
+    let (again, output) = lifecycle.poll_output(at(1100)).expect("due again");
+    assert_eq!(output, Output::Register { previous_broker_epoch: Some(BrokerEpoch(7)) });
+    lifecycle.handle_registered(id, BrokerEpoch(40), at(1100));
+    assert_eq!(lifecycle.stage(), Stage::Registering, "that connection was given up");
+    lifecycle.handle_registered(again, BrokerEpoch(41), at(1100));
+    assert_eq!((lifecycle.stage(), lifecycle.broker_epoch()), (Stage::CatchingUp, BrokerEpoch(41)));
+}
+
+#[test]
+fn nothing_is_published_before_the_metadata_holds_the_registration() {
+    let mut lifecycle = new(None);
+    assert!(!lifecycle.may_publish(Offset(90)) && !lifecycle.may_sweep(Offset(90)));
+    let (id, _) = lifecycle.poll_output(at(0)).expect("due");
+    lifecycle.handle_registered(id, BrokerEpoch(40), at(0));
+    assert!(!lifecycle.may_publish(Offset(39)) && !lifecycle.may_sweep(Offset(39)));
+    assert!(lifecycle.may_publish(Offset(40)) && lifecycle.may_sweep(Offset(40)));
+}
+
+#[test]
+fn a_broker_wants_to_be_unfenced_once_it_caught_up() {
+    let mut lifecycle = new(None);
+    let (id, _) = lifecycle.poll_output(at(0)).expect("due");
+    lifecycle.handle_registered(id, BrokerEpoch(40), at(0));
+    let (id, output) = lifecycle.poll_output(at(0)).expect("due");
+    assert!(matches!(output, Output::Heartbeat { wants_fence: true, .. }));
+    lifecycle.handle_heartbeat(id, answer(true, false), at(0));
+    lifecycle.published(Offset(44));
+    let (_, output) = lifecycle.poll_output(at(0)).expect("it does not wait for the interval");
+    let (broker_epoch, metadata_offset) = (BrokerEpoch(40), Offset(44));
+    let (wants_fence, wants_shutdown) = (false, false);
+    assert_eq!(output, Output::Heartbeat { broker_epoch, metadata_offset, wants_fence, wants_shutdown });
+}
+
+#[test]
+fn a_broker_that_was_fenced_while_out_of_reach_asks_again() {
+    let mut lifecycle = serving();
+    assert_eq!(lifecycle.poll_output(at(1999)), None);
+    let (id, _) = lifecycle.poll_output(at(2000)).expect("the interval is over");
+    lifecycle.handle_heartbeat(id, answer(true, false), at(2000));
+    assert_eq!(lifecycle.stage(), Stage::Starting);
+}
+
+#[test]
+fn a_draining_broker_follows_the_metadata_until_it_may_stop_and_only_then_has_a_marker() {
+    let mut lifecycle = serving();
+    lifecycle.drain(at(10));
+    let (id, output) = lifecycle.poll_output(at(10)).expect("it says so at once");
+    assert!(matches!(output, Output::Heartbeat { wants_shutdown: true, .. }));
+    lifecycle.handle_heartbeat(id, answer(false, false), at(10));
+    assert!(lifecycle.may_publish(Offset(50)), "KAFKA-14296");
+    assert_eq!(lifecycle.clean_shutdown_epoch(), None);
+    let (id, _) = lifecycle.poll_output(at(2010)).expect("the interval is over");
+    lifecycle.handle_heartbeat(id, answer(true, true), at(2010));
+    assert_eq!(lifecycle.clean_shutdown_epoch(), Some(BrokerEpoch(40)));
+    assert_eq!((lifecycle.poll_output(at(9999)), lifecycle.next_deadline()), (None, None));
+}

@@ -1,0 +1,36 @@
+//! W1, W7: a leader has everything that is committed, and epochs never fall.
+
+use super::{Violation, violated};
+use crate::fuzz::replication::world::World;
+use jangbu_core::ids::LeaderEpoch;
+
+/// A broker became leader.
+pub fn new_leader(world: &mut World, number: u8) -> Result<(), Violation> {
+    world.counts.leaderships += 1;
+    let broker = world.broker(number);
+    let view = world.controller.view();
+    let is_present = view.leader == broker.id && view.leader_epoch == broker.replica.leader_epoch().0;
+    if world.profile.is_within_budget() && is_present && !world.truth.is_in(&broker.log) {
+        let (end, committed) = (broker.log.end(), world.truth.len());
+        return violated(
+            "W1",
+            format!("leader {number} begins at {end} without all {committed} committed records"),
+        );
+    }
+    if !world.profile.has_retention && broker.log.producers != broker.log.folded_producers() {
+        return violated(
+            "W12",
+            format!("leader {number} begins with producers that its log does not tell of"),
+        );
+    }
+    Ok(())
+}
+
+/// What a broker knows of epochs rises.
+pub fn epochs_rise(world: &World, number: u8, before: LeaderEpoch) -> Result<(), Violation> {
+    let after = world.broker(number).replica.leader_epoch();
+    if after < before {
+        return violated("W7", format!("broker {number} went back from epoch {before} to {after}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! Schedules that the fuzzer found, made small, and what every campaign must show.
+
+use jangbu_core::museum::{Switch, Switches};
+
+use super::action::Action::{
+    self, Crash, Deliver, Drain, Fetch, Flush, LoseDirectory, Metadata, Produce, Reassign, Restart, Retain,
+    Retry, Sessions, Tick, Timers,
+};
+use super::check::Violation;
+use super::message::Kind::{
+    self, AlterPartition, AlterPartitionAnswer, FetchResponse, Heartbeat, HeartbeatAnswer, Register,
+};
+use super::profile::ClientKind::{Idempotent, Leader, None};
+use super::profile::{Budget, Profile};
+use super::run::{Settings, find, run};
+use super::shrink::replay;
+use crate::rng::Rng;
+
+/// Three brokers, whatever a test does not say.
+fn calm() -> Profile {
+    let mut profile = Profile::draw(&mut Rng::from_seed(1), Switches::default());
+    profile.session_ms = 9_000;
+    profile.unclean_election = false;
+    profile
+}
+
+fn violation(profile: &Profile, schedule: &[Action]) -> Option<Violation> {
+    replay(profile, schedule).err()
+}
+
+#[test]
+fn another_history_below_the_leaders_log_start_is_not_in_sync() {
+    let profile = Profile {
+        brokers: 3,
+        replicas: 3,
+        min_insync_replicas: 1,
+        budget: Budget::KillsOnly,
+        flush_before_ack: false,
+        lag_ms: 4000,
+        clock_rates: [1000, 950, 1050, 1000, 1050],
+        clients: vec![None, Idempotent],
+        has_retention: true,
+        stays_down: Some(3),
+        window: 3,
+        ..calm()
+    };
+    let schedule = [
+        Tick { ms: 9500 },
+        Crash { broker: 3, lost: 0 },
+        Produce { client: 0, via: 2, fails: false },
+        Deliver { from: 10, to: 1, kind: Kind::Produce, nth: 0 },
+        Sessions,
+        Metadata { broker: 2, states: 1 },
+        Restart { broker: 3 },
+        Deliver { from: 3, to: 0, kind: Register, nth: 0 },
+        Produce { client: 0, via: 2, fails: false },
+        Deliver { from: 10, to: 2, kind: Kind::Produce, nth: 0 },
+        Metadata { broker: 2, states: 2 },
+        Retain { broker: 2, count: 2 },
+        Metadata { broker: 1, states: 5 },
+        Deliver { from: 1, to: 0, kind: Heartbeat, nth: 0 },
+        Metadata { broker: 2, states: 1 },
+        Fetch { broker: 1 },
+        Deliver { from: 1, to: 2, kind: Kind::Fetch, nth: 0 },
+        Deliver { from: 2, to: 0, kind: AlterPartition, nth: 0 },
+    ];
+    assert_eq!(violation(&profile, &schedule), Option::None);
+}
+
+#[test]
+fn a_leader_elected_uncleanly_recovers_and_its_isr_grows_again() {
+    let profile = Profile {
+        brokers: 3,
+        replicas: 3,
+        min_insync_replicas: 1,
+        budget: Budget::FlushedLossy,
+        flush_before_ack: true,
+        lag_ms: 10000,
+        clock_rates: [950, 950, 950, 1000, 1000],
+        clients: vec![None],
+        has_retention: true,
+        stays_down: Option::None,
+        window: 3,
+        ..calm()
+    };
+    let schedule = [
+        Tick { ms: 9500 },
+        Flush { broker: 2 },
+        Deliver { from: 2, to: 0, kind: Heartbeat, nth: 0 },
+        Produce { client: 0, via: 1, fails: false },
+        Deliver { from: 10, to: 1, kind: Kind::Produce, nth: 0 },
+        Deliver { from: 1, to: 0, kind: Heartbeat, nth: 0 },
+        Sessions,
+        Crash { broker: 2, lost: 4 },
+        Tick { ms: 9500 },
+    ];
+    assert_eq!(violation(&profile, &schedule), Option::None);
+}
+
+#[test]
+fn a_replica_that_lost_its_disk_and_fetched_everything_anew_may_lead() {
+    let profile = Profile {
+        brokers: 5,
+        replicas: 3,
+        min_insync_replicas: 2,
+        budget: Budget::Lossy,
+        flush_before_ack: false,
+        lag_ms: 4000,
+        clock_rates: [1000, 1050, 1000, 1050, 1000],
+        clients: vec![Idempotent, Leader, Idempotent],
+        has_retention: false,
+        stays_down: Option::None,
+        window: 3,
+        ..calm()
+    };
+    let schedule = [
+        Crash { broker: 3, lost: 1 },
+        Tick { ms: 9500 },
+        LoseDirectory { broker: 3 },
+        Restart { broker: 3 },
+        Sessions,
+        Sessions,
+        Metadata { broker: 2, states: 255 },
+        Drain { broker: 2 },
+        Drain { broker: 1 },
+    ];
+    assert_eq!(violation(&profile, &schedule), Option::None);
+}
+
+#[test]
+fn a_reassignment_is_not_given_up_while_its_new_replicas_are_needed() {
+    let profile = Profile {
+        brokers: 3,
+        replicas: 2,
+        min_insync_replicas: 2,
+        budget: Budget::Lossy,
+        flush_before_ack: false,
+        lag_ms: 4000,
+        clock_rates: [1050, 1000, 1000, 1050, 1000],
+        clients: vec![Idempotent, Idempotent, Idempotent],
+        has_retention: false,
+        stays_down: Option::None,
+        window: 1,
+        ..calm()
+    };
+    let schedule = [
+        Produce { client: 0, via: 2, fails: false },
+        Deliver { from: 10, to: 1, kind: Kind::Produce, nth: 0 },
+        Tick { ms: 700 },
+        Tick { ms: 2500 },
+        Reassign { brokers: 7 },
+        Metadata { broker: 1, states: 255 },
+        Tick { ms: 700 },
+        Metadata { broker: 3, states: 2 },
+        Timers { broker: 1 },
+        Deliver { from: 1, to: 0, kind: AlterPartition, nth: 0 },
+        Deliver { from: 0, to: 1, kind: AlterPartitionAnswer, nth: 0 },
+        Fetch { broker: 3 },
+        Deliver { from: 3, to: 1, kind: Kind::Fetch, nth: 0 },
+        Deliver { from: 1, to: 0, kind: AlterPartition, nth: 0 },
+        Deliver { from: 1, to: 3, kind: FetchResponse, nth: 0 },
+        Deliver { from: 0, to: 1, kind: AlterPartitionAnswer, nth: 0 },
+        Fetch { broker: 3 },
+        Reassign { brokers: 0 },
+        Deliver { from: 3, to: 1, kind: Kind::Fetch, nth: 0 },
+        Retry { client: 0, via: 2 },
+        Metadata { broker: 3, states: 5 },
+        Retry { client: 0, via: 3 },
+        Deliver { from: 10, to: 1, kind: Kind::Produce, nth: 1 },
+    ];
+    assert_eq!(violation(&profile, &schedule), Option::None);
+}
+
+#[test]
+fn a_reassignment_is_not_given_up_while_the_last_known_leader_is_among_its_new_replicas() {
+    let profile = Profile {
+        brokers: 3,
+        replicas: 3,
+        min_insync_replicas: 2,
+        budget: Budget::KillsOnly,
+        flush_before_ack: true,
+        lag_ms: 10000,
+        clock_rates: [1000, 950, 950, 950, 1000],
+        clients: vec![Idempotent],
+        has_retention: false,
+        stays_down: Some(2),
+        window: 3,
+        ..calm()
+    };
+    let schedule = [
+        Reassign { brokers: 6 },
+        Metadata { broker: 2, states: 2 },
+        Produce { client: 0, via: 3, fails: false },
+        Tick { ms: 2500 },
+        Timers { broker: 1 },
+        Deliver { from: 1, to: 0, kind: Heartbeat, nth: 0 },
+        Deliver { from: 0, to: 1, kind: HeartbeatAnswer, nth: 0 },
+        Tick { ms: 9500 },
+        Retry { client: 0, via: 2 },
+        Deliver { from: 10, to: 2, kind: Kind::Produce, nth: 0 },
+        Deliver { from: 2, to: 0, kind: Heartbeat, nth: 0 },
+        Reassign { brokers: 7 },
+        Tick { ms: 1 },
+        Sessions,
+        Metadata { broker: 1, states: 255 },
+        Deliver { from: 1, to: 0, kind: Heartbeat, nth: 0 },
+        Metadata { broker: 2, states: 5 },
+        Fetch { broker: 1 },
+        Deliver { from: 1, to: 2, kind: Kind::Fetch, nth: 0 },
+        Deliver { from: 2, to: 0, kind: AlterPartition, nth: 0 },
+        Crash { broker: 2, lost: 0 },
+        Tick { ms: 9500 },
+        Sessions,
+        Sessions,
+        Reassign { brokers: 0 },
+    ];
+    assert_eq!(violation(&profile, &schedule), Option::None);
+}
+
+#[test]
+fn nothing_is_found_while_all_guards_are_on_and_no_floor_is_missed() {
+    let report =
+        run(&Settings { seed: 1, steps: 400_000, switches: Switches::default(), cpu_limit: Option::None });
+    assert!(report.failure.is_none(), "{:?}", report.failure);
+    let missed = report.counts.missed_floors();
+    assert!(missed.is_empty(), "{missed:?}");
+}
+
+#[test]
+fn a_schedule_repeats_itself() {
+    let report = || {
+        run(&Settings { seed: 7, steps: 20_000, switches: Switches::default(), cpu_limit: Option::None })
+            .counts
+    };
+    assert_eq!(report(), report());
+}
+
+#[test]
+fn a_guard_that_is_off_is_found_and_its_schedule_is_short() {
+    let limit = std::time::Duration::from_secs(60);
+    assert!(find(&[Switch::NoMaximalIsr], 1, limit).is_some());
+    let switches = Switches::default().with(Switch::TruncateToHighWatermark);
+    let report = run(&Settings { seed: 1, steps: 1_000_000, switches, cpu_limit: Option::None });
+    let failure = report.failure.expect("a follower cuts what is committed");
+    assert!(failure.steps <= 40, "{}", failure.script);
+}
