@@ -10,6 +10,7 @@ pub mod check;
 pub mod cli;
 pub mod command;
 pub mod fault;
+pub mod fuzz;
 pub mod model;
 pub mod outcome;
 pub mod plan;
