@@ -7,6 +7,8 @@ use super::Violation;
 pub struct CommittedPrefix {
     /// After how many entries: which hash, and the epoch of the last entry.
     chain: Vec<(u64, i32)>,
+    /// How many entries were committed at the end of each leader's epoch so far, the epochs rising.
+    by_epoch: Vec<(i32, i64)>,
     /// Off while a fault is under way that no replicated log survives; see `rollback` in the fuzzer.
     is_void: bool,
 }
@@ -16,6 +18,7 @@ impl CommittedPrefix {
     pub fn clear(&mut self) {
         self.chain.clear();
         self.chain.push((0, 0));
+        self.by_epoch.clear();
         self.is_void = false;
     }
 
@@ -50,6 +53,20 @@ impl CommittedPrefix {
         self.chain.push((hash, epoch));
     }
 
+    /// The leader of `epoch` has committed all that is committed now.
+    pub fn committed_by(&mut self, epoch: i32) {
+        let committed = self.len();
+        match self.by_epoch.last_mut() {
+            Some((last, len)) if *last >= epoch => *len = committed,
+            _ => self.by_epoch.push((epoch, committed)),
+        }
+    }
+
+    /// How much was committed in epochs before this one.
+    pub fn len_before(&self, epoch: i32) -> i64 {
+        self.by_epoch.iter().rev().find(|(earlier, _)| *earlier < epoch).map_or(0, |(_, len)| *len)
+    }
+
     /// A node's state after `offset` entries.
     ///
     /// # Errors
@@ -65,12 +82,14 @@ impl CommittedPrefix {
         }
     }
 
-    /// Leader completeness: `hash` is that of the new leader's log at the end of what is committed, if it reaches it.
+    /// Leader completeness: `hash` is that of the new leader's log at the end of what was committed in earlier epochs
+    /// ([`CommittedPrefix::len_before`]), if it reaches it. A candidate whose last vote arrives late may lead an epoch
+    /// that is over, without what later ones committed.
     ///
     /// # Errors
     /// When the leader lacks committed records.
     pub fn elected(&self, node: usize, epoch: i32, hash: Option<u64>) -> Result<(), Violation> {
-        let committed = self.len();
+        let committed = self.len_before(epoch);
         if self.is_void || hash == self.at(committed).map(|(hash, _)| hash) {
             return Ok(());
         }
@@ -79,13 +98,16 @@ impl CommittedPrefix {
         Err(Violation::new("leader_completeness", message))
     }
 
-    /// A node cuts its log at `to`; `next` is the hash of its log just after the first entry that goes, and
-    /// `high_watermark` what it itself had called committed.
+    /// A node in `epoch` makes a cut.
     ///
     /// # Errors
-    /// When a committed entry goes.
-    pub fn truncated(&self, node: usize, to: i64, next: u64, high_watermark: i64) -> Result<(), Violation> {
-        let is_committed = !self.is_void && self.at(to + 1).is_some_and(|(hash, _)| hash == next);
+    /// When an entry goes that it had called committed, or that was committed in its epoch or before. What a later epoch
+    /// commits it may still lose to the last leader of its own: its copy did not count there.
+    pub fn truncated(&self, node: usize, epoch: i32, cut: &Cut) -> Result<(), Violation> {
+        let Cut { to, next, high_watermark } = *cut;
+        let is_committed = !self.is_void
+            && to < self.len_before(epoch.saturating_add(1))
+            && self.at(to + 1).is_some_and(|(hash, _)| hash == next);
         if to < high_watermark || is_committed {
             let message = format!(
                 "node {node} cut its log at {to}, below its high watermark {high_watermark} or what is committed"
@@ -94,4 +116,15 @@ impl CommittedPrefix {
         }
         Ok(())
     }
+}
+
+/// How a log is cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    /// The new end.
+    pub to: i64,
+    /// The chain hash just after the first entry that goes.
+    pub next: u64,
+    /// What the node itself had called committed.
+    pub high_watermark: i64,
 }

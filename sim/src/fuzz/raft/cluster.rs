@@ -11,7 +11,7 @@ use super::describe;
 use super::disk::{CHUNK_BYTES, Image, Payload};
 use super::network::{BATCH_ENTRIES, Body, Message, Network, Records};
 use super::node::{Effect, Node, directory_id, directory_number, replica_code};
-use crate::fuzz::check::committed_prefix::CommittedPrefix;
+use crate::fuzz::check::committed_prefix::{CommittedPrefix, Cut};
 use crate::fuzz::check::election_safety::ElectionSafety;
 use crate::fuzz::check::log_matching::LogMatching;
 use crate::fuzz::check::one_vote::OneVote;
@@ -52,6 +52,18 @@ pub struct Counts {
     pub voter_changes: u64,
     /// Machines that stopped rather than cut what is committed; only where disks lied.
     pub fatal_stops: u64,
+}
+
+impl Counts {
+    /// Adds another's.
+    pub fn add(&mut self, other: &Self) {
+        self.elections += other.elections;
+        self.truncations += other.truncations;
+        self.tails_lost += other.tails_lost;
+        self.snapshot_installs += other.snapshot_installs;
+        self.voter_changes += other.voter_changes;
+        self.fatal_stops += other.fatal_stops;
+    }
 }
 
 /// The cluster.
@@ -271,7 +283,7 @@ impl Cluster {
     fn elected(&mut self, id: usize, epoch: i32) {
         self.counts.elections += 1;
         let node = &self.nodes[id];
-        let hash = node.disk.hash_at(self.committed.len());
+        let hash = node.disk.hash_at(self.committed.len_before(epoch));
         let incarnation = node.incarnation;
         let result = self.elections.became_leader(epoch, id, incarnation);
         if !self.committed.is_void() {
@@ -369,7 +381,8 @@ impl Cluster {
         let told = node.told_high_watermark;
         if let Some(next) = node.disk.hash_at(to + 1) {
             self.counts.truncations += 1;
-            let result = self.committed.truncated(id, to, next, told);
+            let epoch = node.machine.election().epoch.0;
+            let result = self.committed.truncated(id, epoch, &Cut { to, next, high_watermark: told });
             self.judge(result);
         }
         self.nodes[id].disk.truncate(to);
@@ -407,6 +420,7 @@ impl Cluster {
                     }
                 }
             }
+            self.committed.committed_by(self.nodes[id].machine.election().epoch.0);
             self.judge(result);
         }
     }
@@ -660,8 +674,16 @@ impl Cluster {
 
     /// Whether every set of voters that may still come to count, the last one committed and all that followed it,
     /// keeps a majority without this node: what takes away more is no fault that a quorum has to survive.
+    ///
+    /// Nor is it one while a change of the voters is under way. The node that joins may have fetched from a leader
+    /// whose epoch nobody else has heard of; then it alone could win by the new set, which it does not know, and it
+    /// refuses its vote to the only one that does.
     pub fn can_spare(&self, id: usize) -> bool {
         let key = self.nodes[id].machine.me();
+        let is_pending = |node: &Node| node.machine.voter_history().latest_offset().0 >= self.committed.len();
+        if self.nodes[..self.count].iter().any(is_pending) {
+            return false;
+        }
         self.voter_sets[self.committed_voters as usize..].iter().all(|set| {
             let lost = self.lost_voters(set) + usize::from(set.contains(key));
             lost <= (set.len() - 1) / 2

@@ -30,8 +30,25 @@ const FETCH_WAIT_NANOS: u64 = 500_000_000;
 /// What is delivered between two moments of time is bounded: more would be a loop.
 const DELIVERIES_MAX: usize = 4_000;
 
-/// Settles the cluster, or breaks `liveness`.
+/// Settles the cluster, or breaks `liveness`. A transcript gets one line of it.
 pub fn settle(cluster: &mut Cluster, heal: Heal) {
+    let transcript = cluster.transcript.take();
+    run(cluster, heal);
+    cluster.transcript = transcript;
+    match (&cluster.violation, newest_leader(cluster)) {
+        (Some(violation), _) => {
+            let line = format!("VIOLATION {}: {}", violation.check, violation.message);
+            cluster.note(|| line);
+        }
+        (None, Some((id, epoch))) => {
+            let committed = cluster.committed.len();
+            cluster.note(|| format!("settled: {id} leads epoch {epoch}, {committed} records are committed"));
+        }
+        (None, None) => {}
+    }
+}
+
+fn run(cluster: &mut Cluster, heal: Heal) {
     if cluster.committed.is_void() {
         return;
     }
@@ -103,7 +120,6 @@ fn fail(cluster: &mut Cluster, what: &str, leader: Option<(usize, i32)>) {
         })
         .collect();
     let message = format!("{what}; leader {leader:?}; {}", roles.join(", "));
-    cluster.note(|| format!("VIOLATION liveness: {message}"));
     cluster.violation = Some(Violation::new("liveness", message));
 }
 
@@ -126,7 +142,7 @@ fn cut(cluster: &mut Cluster, heal: Heal) {
 }
 
 /// Everything that needs no time happens.
-fn deliver_all(cluster: &mut Cluster) {
+pub(super) fn deliver_all(cluster: &mut Cluster) {
     for _ in 0..DELIVERIES_MAX {
         let mut has_acted = false;
         while let Some(message) = cluster.network.take(0) {

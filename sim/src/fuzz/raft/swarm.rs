@@ -83,10 +83,10 @@ impl Swarm {
     /// The draw of a stream.
     pub fn draw(rng: &mut Rng) -> Self {
         // Sets of voters that change are drawn from even sizes too: there two majorities can miss each other.
-        let is_changing = rng.below(4) == 0;
+        let is_changing = rng.below(3) == 0;
         let is_static = !is_changing && rng.below(3) == 0;
         let voters = match is_changing {
-            true => [2, 2, 4, 4, 3, 1][rng.below(6) as usize],
+            true => [2, 4, 4, 4, 3, 1][rng.below(6) as usize],
             false => [3, 3, 3, 3, 5, 5, 2, 1][rng.below(8) as usize],
         };
         let controllers = match is_static {
@@ -119,8 +119,12 @@ fn acts(rng: &mut Rng, is_static: bool, is_changing: bool) -> [Act; PLACES] {
         };
         let is_out =
             is_static && matches!(act, Act::AddVoter | Act::RemoveVoter | Act::UpdateVoter | Act::LoseDisk);
-        let is_theme = is_changing && matches!(act, Act::AddVoter | Act::RemoveVoter);
-        let factor = if is_theme { factor * 2 + 8 } else { factor };
+        let factor = match act {
+            Act::AddVoter | Act::RemoveVoter if is_changing => factor * 2 + 16,
+            Act::Isolate | Act::Resign if is_changing => factor + 8,
+            Act::LoseDisk if is_changing => factor / 4,
+            _ => factor,
+        };
         *weight = if is_out { 0 } else { usual * factor };
     }
     if rng.below(ROLL_BACK_SEEDS) == 0 {
