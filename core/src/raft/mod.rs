@@ -24,6 +24,8 @@ mod progress;
 mod reconfiguration;
 mod settings;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod voters;
 
 pub use machine::{ElectionState, Machine, Moment, RoleName};

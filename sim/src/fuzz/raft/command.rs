@@ -143,6 +143,7 @@ fn text(hunted: &Hunted) -> String {
 
 fn find_planted(arguments: &FuzzRaftArgs) -> anyhow::Result<Ending> {
     let mut bugs = Vec::new();
+    let mut script = None;
     for name in &arguments.only {
         let name = name.trim();
         let known = Switch::ALL.iter().filter(|(id, key, switch)| {
@@ -151,13 +152,20 @@ fn find_planted(arguments: &FuzzRaftArgs) -> anyhow::Result<Ending> {
         let before = bugs.len();
         let first_seed = arguments.seeds.map_or(1, |(first, _)| first);
         for (id, key, switch) in known {
-            let found = hunt::find(*switch, first_seed, Duration::from_secs(arguments.cpu_seconds));
+            let mut hunt = Hunt::planted(*switch, first_seed, Duration::from_secs(arguments.cpu_seconds));
+            hunt.shrinks = !arguments.no_shrink;
+            let hunted = hunt::run(&hunt);
+            let found = Found::from(&hunted);
             if arguments.format == Format::Text {
                 println!("{}", line(id, key, &found));
             }
+            script = hunted.failure.map(|failure| failure.script);
             bugs.push(json!({ "id": id, "name": key, "tool": "sim fuzz raft", "result": found }));
         }
         anyhow::ensure!(bugs.len() > before, "`{name}` is no guard of the raft machine");
+    }
+    if let (Format::Text, 1, Some(script)) = (arguments.format, bugs.len(), script) {
+        print!("\n{script}");
     }
     if arguments.format == Format::Json {
         println!("{}", json!({ "bugs": bugs }));

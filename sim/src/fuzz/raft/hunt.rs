@@ -176,24 +176,37 @@ pub struct Found {
 
 /// Looks for what a guard prevents, with the guard off, from a seed on, on one thread, for so much processor time.
 pub fn find(switch: Switch, first_seed: u64, cpu_max: Duration) -> Found {
-    let hunted = run(&Hunt {
-        first_seed,
-        seeds: u64::MAX - first_seed,
-        steps_max: u64::MAX,
-        cpu_max,
-        jobs: 1,
-        switches: vec![switch],
-        shrinks: false,
-    });
-    let failure = hunted.failure.as_ref();
-    Found {
-        found: failure.is_some(),
-        seeds: hunted.seeds,
-        steps: hunted.steps,
-        cpu_seconds: hunted.cpu_seconds,
-        check: failure.map(|failure| failure.violation.check),
-        message: failure.map(|failure| failure.violation.message.clone()),
-        seed: failure.map(|failure| failure.seed),
+    let hunted = run(&Hunt::planted(switch, first_seed, cpu_max));
+    Found::from(&hunted)
+}
+
+impl Hunt {
+    /// A hunt for what a guard prevents.
+    pub fn planted(switch: Switch, first_seed: u64, cpu_max: Duration) -> Self {
+        Self {
+            first_seed,
+            seeds: u64::MAX - first_seed,
+            steps_max: u64::MAX,
+            cpu_max,
+            jobs: 1,
+            switches: vec![switch],
+            shrinks: false,
+        }
+    }
+}
+
+impl From<&Hunted> for Found {
+    fn from(hunted: &Hunted) -> Self {
+        let failure = hunted.failure.as_ref();
+        Self {
+            found: failure.is_some(),
+            seeds: hunted.seeds,
+            steps: hunted.steps,
+            cpu_seconds: hunted.cpu_seconds,
+            check: failure.map(|failure| failure.violation.check),
+            message: failure.map(|failure| failure.violation.message.clone()),
+            seed: failure.map(|failure| failure.seed),
+        }
     }
 }
 
