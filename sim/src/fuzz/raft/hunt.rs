@@ -1,5 +1,6 @@
 //! Many seeds, on several threads, until one breaks an invariant; then the schedule is made small.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -85,7 +86,7 @@ pub fn run(hunt: &Hunt) -> Hunted {
                 break;
             }
             let before = cluster.steps;
-            episode::run(&mut cluster, seed, None);
+            caught(&mut cluster, |cluster| episode::run(cluster, seed, None));
             seeds += 1;
             steps.fetch_add(cluster.steps - before, Ordering::Relaxed);
             if seeds % 64 == 1 {
@@ -120,6 +121,16 @@ pub fn run(hunt: &Hunt) -> Hunted {
     hunted
 }
 
+/// A machine that panics has noticed by itself that it is broken: that is a broken invariant like any other.
+fn caught(cluster: &mut Cluster, what: impl FnOnce(&mut Cluster)) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| what(cluster)));
+    if let Err(panic) = outcome {
+        let text = panic.downcast_ref::<String>().cloned();
+        let message = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        cluster.violation = Some(Violation::new("no_panic", message.unwrap_or_default()));
+    }
+}
+
 fn new_cluster(switches: &[Switch]) -> Cluster {
     let switches = switches.iter().fold(Switches::default(), |all, switch| all.with(*switch));
     Cluster::new(Shape { voters: 1, controllers: 0, brokers: 0, is_static: true }, 0, switches)
@@ -129,18 +140,20 @@ fn new_cluster(switches: &[Switch]) -> Cluster {
 fn explain(hunt: &Hunt, seed: u64, violation: Violation) -> Failure {
     let mut cluster = new_cluster(&hunt.switches);
     let mut choices = Vec::new();
-    episode::run(&mut cluster, seed, Some(&mut choices));
+    caught(&mut cluster, |cluster| episode::run(cluster, seed, Some(&mut choices)));
     let swarm = Swarm::draw(&mut Rng::from_seed(seed));
     if hunt.shrinks {
         choices = ddmin(&choices, SHRINK_TRIES_MAX, |choices: &[Choice]| {
             swarm.begin(&mut cluster, seed);
-            for choice in choices {
-                choice.perform(&mut cluster);
-                if let Some(found) = &cluster.violation {
-                    return found.check == violation.check;
+            caught(&mut cluster, |cluster| {
+                for choice in choices {
+                    choice.perform(cluster);
+                    if cluster.violation.is_some() {
+                        return;
+                    }
                 }
-            }
-            false
+            });
+            cluster.violation.as_ref().is_some_and(|found| found.check == violation.check)
         });
     }
     let header = Header { shape: swarm.shape, batch_entries: swarm.batch_entries, seed };
@@ -151,7 +164,12 @@ fn explain(hunt: &Hunt, seed: u64, violation: Violation) -> Failure {
     }
     lines.extend(choices.iter().map(ToString::to_string));
     let bare = lines.join("\n");
-    let script = script::play(&bare).map_or(bare, |played| played.text);
+    let played = catch_unwind(|| script::play(&bare));
+    let script = match played {
+        Ok(Ok(played)) => played.text,
+        // What panics leaves no transcript; its commands are enough to see it again.
+        Ok(Err(_)) | Err(_) => bare,
+    };
     Failure { seed, violation, script }
 }
 
