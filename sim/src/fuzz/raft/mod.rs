@@ -10,6 +10,7 @@ pub mod command;
 mod describe;
 pub mod disk;
 pub mod episode;
+mod faults;
 mod hunt;
 pub mod network;
 pub mod node;
