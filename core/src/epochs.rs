@@ -12,6 +12,37 @@ pub trait LogView {
     fn epochs(&self) -> &Epochs;
 }
 
+/// What the raft machine may know of the metadata log, whose head is replaced by snapshots (KIP-630).
+pub trait MetadataLogView: LogView {
+    /// The epoch of the last record before the log's start, which only the snapshot that replaced it remembers;
+    /// [`LeaderEpoch`] 0 for a log that begins at offset 0. Without it a follower whose last epoch ended in the
+    /// removed part is told to cut below its high watermark.
+    fn epoch_before_start(&self) -> LeaderEpoch;
+    /// The snapshot that reaches furthest.
+    fn latest_snapshot(&self) -> Option<SnapshotId>;
+    /// The size in bytes of a snapshot that can be read, or `None` when there is no such snapshot (any more).
+    fn snapshot_size(&self, id: SnapshotId) -> Option<u64>;
+}
+
+/// A place in a log together with the epoch of the record before it. Compares as logs do in a vote: the later epoch
+/// is the newer log, whatever the offsets (KIP-595, Vote).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogEnd {
+    /// The epoch of the last record.
+    pub epoch: LeaderEpoch,
+    /// One past the last record.
+    pub offset: Offset,
+}
+
+/// Where a snapshot ends, which is its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SnapshotId {
+    /// The first offset that is not in it.
+    pub end: Offset,
+    /// The epoch of the last record that is.
+    pub epoch: LeaderEpoch,
+}
+
 /// One leader epoch and the offset of the first record written in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochStart {

@@ -6,7 +6,7 @@
 //! | ring | modules | rules |
 //! |---|---|---|
 //! | 0 values | [`ids`] [`time`] [`error`] [`epochs`] [`fact`] [`museum`] [`sync`] [`wire`] [`record`] | no async, no I/O |
-//! | 1 machines | [`metadata`] [`controller`] [`replica`] [`purgatory`] [`fetch_session`] [`fetch_loop`] [`lifecycle`] | pure: `now` and random bits are arguments |
+//! | 1 machines | [`metadata`] [`controller`] [`raft`] [`replica`] [`purgatory`] [`fetch_session`] [`fetch_loop`] [`lifecycle`] | pure: `now` and random bits are arguments |
 //! | 2 storage | [`mod@env`] [`log`] | sync; async only where the hardware makes one wait |
 //! | 3 shell | [`client`] [`partition`] [`quorum`] [`api`] [`server`] [`node`] [`config`] | async, generic over `E: Env` |
 
@@ -29,6 +29,7 @@ pub mod node;
 pub mod partition;
 pub mod purgatory;
 pub mod quorum;
+pub mod raft;
 pub mod record;
 pub mod replica;
 pub mod server;

@@ -139,6 +139,36 @@ switches! {
     AnyFirstSequence = "D4", "any-first-seq";
     /// The producer state is changed before the append is certain (KAFKA-6683).
     PidStateBeforeAppend = "D5", "pid-state-before-append";
+    /// A vote is answered before it is durable.
+    VoteNoFsync = "G1", "vote-no-fsync";
+    /// A vote is granted to a candidate whose log is older.
+    VoteNoLogCheck = "G2", "vote-no-log-check";
+    /// A voter fetches on, and thereby acknowledges, before its log is flushed (KAFKA-10533).
+    RaftAckUnflushed = "G3", "raft-ack-unflushed";
+    /// The leader of the metadata log counts and replicates its own unflushed tail.
+    RaftSelfUnflushed = "G3", "raft-self-unflushed";
+    /// Records of an older epoch are committed by counting replicas (Raft figure 8, KAFKA-12619).
+    CommitOldEpoch = "G4", "commit-old-epoch";
+    /// A leader that restarts leads on in the same epoch (KAFKA-10527).
+    ResumeLeader = "G5", "resume-leader";
+    /// A follower obeys a divergence that lies below its high watermark (KAFKA-12460).
+    RaftTruncateBelowHighWatermark = "G6", "raft-trunc-below-hw";
+    /// A follower's position counts although its log was not found to match there.
+    MatchFromLogEnd = "G7", "match-from-leo";
+    /// A leader that no majority fetches from goes on leading (KAFKA-15489).
+    NoCheckQuorum = "G8", "no-check-quorum";
+    /// Elections begin without a pre-vote (KIP-996).
+    NoPreVote = "G8", "no-prevote";
+    /// A snapshot is named after the last record in it instead of the next one (KAFKA-14618).
+    SnapshotOffByOne = "G9", "snap-off-by-one";
+    /// A snapshot holds records that are not committed.
+    SnapshotAboveHighWatermark = "G9", "snap-above-hw";
+    /// An observer that can become a voter fetches on before its log is flushed (KAFKA-17332).
+    ObserverNoFlush = "G10", "observer-noflush";
+    /// Voters are told apart by id alone, not by directory (KIP-853).
+    NoDirectoryId = "G11", "no-dir-id";
+    /// Voters change before a record of the leader's own epoch is committed (Raft erratum of 2015).
+    ReconfigureEarly = "G12", "reconfig-early";
 }
 
 /// Which guards are off. Part of the `Settings` of each module that has guards.

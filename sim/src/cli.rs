@@ -16,6 +16,7 @@ Examples:
   sim scenarios/fast/pause.toml --check-determinism 100   every seed twice, traces compared
   sim scenarios/fast/*.toml --time 10m --format json      as many seeds as ten minutes allow
   sim scenarios/fast/*.toml --seeds 100 --require-sites   did a crash strike at every disk call of the core?
+  sim fuzz raft --steps 100000000 --jobs 2                the metadata quorum's machine alone, in any order
   sim bugs --only C2,trust-index                          does the simulator find what these guards prevent?
 
 Exit codes:
@@ -42,6 +43,9 @@ pub struct Cli {
 pub enum Command {
     /// Takes guards away one by one and shows that the simulator notices
     Bugs(BugsArgs),
+    /// Runs the core's machines alone, in any order of messages, millions of steps per second
+    #[command(subcommand)]
+    Fuzz(FuzzCommand),
     /// Runs the seeds that stdin names; started by `sim` itself
     #[command(hide = true, name = crate::worker::COMMAND)]
     Worker,
@@ -109,6 +113,42 @@ pub struct BugsArgs {
     /// Worker processes [default: one per core]
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
+    /// What is printed to stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `sim fuzz`
+#[derive(Debug, Subcommand)]
+pub enum FuzzCommand {
+    /// The metadata quorum
+    Raft(FuzzRaftArgs),
+}
+
+/// `sim fuzz raft`
+#[derive(Args, Debug)]
+pub struct FuzzRaftArgs {
+    /// Seeds 1..N, or A..B with both ends included [default: as many as the steps allow]
+    #[arg(long, value_name = "N|A..B", value_parser = seeds)]
+    pub seeds: Option<(u64, u64)>,
+    /// Begins no seed after so many steps [default: 10 million, or the seeds alone if they are given]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// Threads [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Takes guards away one by one, by id or name (`all` for all), and shows that it is noticed
+    #[arg(long, value_delimiter = ',', value_name = "ID,...")]
+    pub only: Vec<String>,
+    /// With --only: CPU seconds for each guard
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub cpu_seconds: u64,
+    /// Prints a failing schedule as it is, with all that does not matter
+    #[arg(long)]
+    pub no_shrink: bool,
+    /// Plays a script, such as those in core/testdata/raft
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "steps", "only"])]
+    pub replay: Option<PathBuf>,
     /// What is printed to stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

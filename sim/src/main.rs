@@ -9,13 +9,14 @@ compile_error!(
 use std::process::ExitCode;
 
 use clap::Parser;
-use sim::cli::{Cli, Command};
+use sim::cli::{Cli, Command, FuzzCommand};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match &cli.command {
         Some(Command::Worker) => sim::worker::serve().map(|()| sim::report::Ending::Passed),
         Some(Command::Bugs(arguments)) => sim::bugs::run(arguments),
+        Some(Command::Fuzz(FuzzCommand::Raft(arguments))) => sim::fuzz::raft::command::run(arguments),
         None => sim::command::run(&cli.run),
     };
     match ended {

@@ -12,6 +12,7 @@ use super::records::{
     ConfigRecord, FeatureLevelRecord, METADATA_VERSION_FEATURE, ProducerIdsRecord, Record, RecordError,
     RegisterBrokerRecord, TopicRecord,
 };
+pub use crate::epochs::SnapshotId;
 use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, ProducerId, TopicPartition};
 use crate::record::batch::{Batch, BatchError, CONTROL};
 use crate::record::builder::BatchBuilder;
@@ -26,15 +27,6 @@ const RECORDS_BYTES_MAX: usize = 1 << 30;
 
 const SNAPSHOT_HEADER: i16 = 3;
 const SNAPSHOT_FOOTER: i16 = 4;
-
-/// Where a snapshot ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SnapshotId {
-    /// The first offset that is not in it.
-    pub end: Offset,
-    /// The epoch of the last record that is.
-    pub epoch: LeaderEpoch,
-}
 
 impl SnapshotId {
     /// Where a snapshot of this image ends.

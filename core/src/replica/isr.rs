@@ -241,7 +241,7 @@ impl Leader {
         let leaves = |member: &BrokerId| {
             self.remote(*member).is_some_and(|remote| is_out_of_sync(remote, settings, log, now))
         };
-        if !self.isr.committed().iter().any(|member| leaves(member)) {
+        if !self.isr.committed().iter().any(leaves) {
             return;
         }
         let staying: Vec<BrokerId> =

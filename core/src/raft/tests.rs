@@ -1,0 +1,273 @@
+//! What scripts (`core/testdata/raft`) cannot say: malformed input, the order of outputs, values.
+
+use std::time::Duration;
+
+use super::messages::*;
+use super::*;
+use crate::epochs::{Epochs, LogEnd, LogView, MetadataLogView, SnapshotId};
+use crate::ids::{BrokerId, LeaderEpoch, Offset, Uuid};
+use crate::time::Instant;
+
+/// A log of which only the bounds matter.
+#[derive(Default)]
+struct Log {
+    end: i64,
+    epochs: Epochs,
+    snapshot: Option<SnapshotId>,
+}
+
+impl LogView for Log {
+    fn log_start(&self) -> Offset {
+        Offset::ZERO
+    }
+    fn log_end(&self) -> Offset {
+        Offset(self.end)
+    }
+    fn epochs(&self) -> &Epochs {
+        &self.epochs
+    }
+}
+
+impl MetadataLogView for Log {
+    fn epoch_before_start(&self) -> LeaderEpoch {
+        LeaderEpoch(0)
+    }
+    fn latest_snapshot(&self) -> Option<SnapshotId> {
+        self.snapshot
+    }
+    fn snapshot_size(&self, id: SnapshotId) -> Option<u64> {
+        self.snapshot.filter(|snapshot| *snapshot == id).map(|_| 30)
+    }
+}
+
+fn key(id: i32) -> ReplicaKey {
+    ReplicaKey { id: BrokerId(id), directory: Uuid([id as u8 + 1; 16]) }
+}
+
+fn voters(ids: &[i32]) -> Voters {
+    Voters::new(ids.iter().map(|id| Voter { key: key(*id), endpoints: Vec::new() }).collect())
+}
+
+fn moment(log: &Log, ms: u64) -> Moment<'_> {
+    Moment { now: Instant(ms * 1_000_000), random: 0, log }
+}
+
+fn machine(id: i32, ids: &[i32], log: &Log) -> Machine {
+    let history = VoterHistory::new(Offset::ZERO, voters(ids));
+    let saved = ElectionState::default();
+    Machine::new(Settings::default(), key(id), saved, history, Offset(log.end), &moment(log, 0))
+}
+
+fn outputs(machine: &mut Machine) -> Vec<Output> {
+    std::iter::from_fn(|| machine.poll_output()).collect()
+}
+
+fn vote(epoch: i32, candidate: i32, voter: i32) -> VoteRequest {
+    VoteRequest {
+        epoch: LeaderEpoch(epoch),
+        candidate: key(candidate),
+        voter: key(voter),
+        log_end: LogEnd::default(),
+        pre_vote: false,
+    }
+}
+
+fn granted(machine: &mut Machine, request: &VoteRequest, log: &Log) -> Result<bool, Refusal> {
+    machine.handle_vote(ReplyTo(0), request, &moment(log, 0));
+    match outputs(machine).pop() {
+        Some(Output::Reply { response: Response::Vote(vote), .. }) => vote.granted,
+        other => panic!("a vote is answered, not {other:?}"),
+    }
+}
+
+/// Follows node 1 in epoch 1; returns the number of the fetch that is under way.
+fn follower(log: &Log) -> (Machine, u32) {
+    let mut machine = machine(0, &[0, 1, 2], log);
+    let begin = BeginQuorumEpochRequest { epoch: LeaderEpoch(1), leader: BrokerId(1), voter: key(0) };
+    machine.handle_begin_quorum_epoch(ReplyTo(0), &begin, &moment(log, 0));
+    let fetch = outputs(&mut machine).into_iter().find_map(|output| match output {
+        Output::Send { request: Request::Fetch(fetch), .. } => Some(fetch.request_id),
+        _ => None,
+    });
+    (machine, fetch.expect("a follower fetches"))
+}
+
+fn sole_leader(log: &mut Log) -> Machine {
+    let mut machine = machine(0, &[0], log);
+    machine.handle_timeout(&moment(log, 60_000));
+    let saved = machine.election();
+    machine.handle_election_saved(&saved, &moment(log, 60_000));
+    outputs(&mut machine);
+    log.epochs.assign(LeaderEpoch(1), Offset::ZERO);
+    log.end = 2;
+    machine.handle_voters_appended(Offset(1), voters(&[0]), &moment(log, 60_000));
+    machine.handle_flushed(Offset(2), &moment(log, 60_000));
+    outputs(&mut machine);
+    machine
+}
+
+#[test]
+fn timeouts_are_those_of_kafka() {
+    let settings = Settings::default();
+    assert_eq!(settings.election_timeout, Duration::from_millis(1000));
+    assert_eq!(settings.fetch_timeout, Duration::from_millis(2000));
+    assert_eq!(settings.check_quorum_timeout(), Duration::from_millis(3000));
+}
+
+#[test]
+fn a_vote_is_to_be_saved_before_it_is_answered() {
+    let log = Log::default();
+    let mut machine = machine(0, &[0, 1, 2], &log);
+    machine.handle_vote(ReplyTo(7), &vote(1, 1, 0), &moment(&log, 0));
+    let outputs = outputs(&mut machine);
+    let Some(Output::SaveElection(state)) = outputs.iter().rev().nth(1) else { panic!("{outputs:?}") };
+    assert_eq!(state.voted, Some(key(1)));
+    assert!(matches!(outputs.last(), Some(Output::Reply { to: ReplyTo(7), .. })));
+}
+
+#[test]
+fn an_epoch_that_has_no_next_one_is_not_believed() {
+    let log = Log::default();
+    let mut machine = machine(0, &[0, 1, 2], &log);
+    assert_eq!(granted(&mut machine, &vote(i32::MAX, 1, 0), &log), Err(Refusal::InvalidRequest));
+    let standing = Standing { epoch: LeaderEpoch(i32::MAX), leader: Some(BrokerId(1)) };
+    machine.handle_epoch_response(&EpochResponse { standing, refusal: None }, &moment(&log, 0));
+    assert_eq!(machine.election().epoch, LeaderEpoch(0));
+}
+
+#[test]
+fn votes_that_make_no_sense_are_refused() {
+    let log = Log::default();
+    let mut machine = machine(0, &[0, 1, 2], &log);
+    assert_eq!(granted(&mut machine, &vote(1, 0, 0), &log), Err(Refusal::InvalidRequest), "its own");
+    let ahead = VoteRequest { log_end: LogEnd { epoch: LeaderEpoch(1), offset: Offset(5) }, ..vote(1, 1, 0) };
+    assert_eq!(
+        granted(&mut machine, &ahead, &log),
+        Err(Refusal::InvalidRequest),
+        "its log is of the epoch it wants"
+    );
+    assert_eq!(
+        granted(&mut machine, &vote(1, 1, 2), &log),
+        Err(Refusal::InvalidVoterKey),
+        "for another directory"
+    );
+    assert_eq!(granted(&mut machine, &vote(1, 1, 0), &log), Ok(true));
+    assert_eq!(granted(&mut machine, &vote(1, 2, 0), &log), Ok(false), "the vote is given");
+    assert_eq!(granted(&mut machine, &vote(0, 2, 0), &log), Err(Refusal::FencedLeaderEpoch));
+}
+
+#[test]
+fn an_answer_to_an_older_fetch_is_not_appended() {
+    let log = Log::default();
+    let (mut machine, request_id) = follower(&log);
+    let standing = Standing { epoch: LeaderEpoch(1), leader: Some(BrokerId(1)) };
+    let fetched = Fetched::Records(LogEnd { epoch: LeaderEpoch(1), offset: Offset(3) });
+    let response = FetchResponse { request_id, standing, high_watermark: Offset(9), fetched };
+    let stale = FetchResponse { request_id: request_id - 1, ..response };
+    machine.handle_fetch_response(BrokerId(1), &stale, &moment(&log, 1));
+    machine.handle_fetch_response(BrokerId(2), &response, &moment(&log, 1));
+    assert_eq!(outputs(&mut machine), []);
+    machine.handle_fetch_response(BrokerId(1), &response, &moment(&log, 1));
+    // The leader's high watermark counts as far as the records that came with it.
+    assert_eq!(outputs(&mut machine), [Output::AppendFetched(request_id), Output::HighWatermark(Offset(3))]);
+    machine.handle_fetch_response(BrokerId(1), &response, &moment(&log, 1));
+    assert_eq!(outputs(&mut machine), [], "a response counts once");
+}
+
+#[test]
+fn two_leaders_in_one_epoch_stop_whoever_hears_of_both() {
+    let log = Log::default();
+    let (mut machine, _) = follower(&log);
+    let begin = BeginQuorumEpochRequest { epoch: LeaderEpoch(1), leader: BrokerId(2), voter: key(0) };
+    machine.handle_begin_quorum_epoch(ReplyTo(0), &begin, &moment(&log, 0));
+    assert!(
+        outputs(&mut machine).iter().any(|output| matches!(output, Output::Fatal(Fatal::TwoLeaders { .. })))
+    );
+    assert_eq!(machine.next_deadline(), None);
+}
+
+#[test]
+fn a_fetch_of_another_epoch_is_refused() {
+    let mut log = Log::default();
+    let mut machine = sole_leader(&mut log);
+    for (epoch, refusal) in [(0, Refusal::FencedLeaderEpoch), (2, Refusal::UnknownLeaderEpoch)] {
+        let request = FetchRequest {
+            request_id: 1,
+            epoch: LeaderEpoch(epoch),
+            replica: key(1),
+            log_end: LogEnd::default(),
+            high_watermark: Offset::ZERO,
+        };
+        machine.handle_fetch(ReplyTo(0), &request, &moment(&log, 60_001));
+        let outputs = outputs(&mut machine);
+        let [Output::Reply { response: Response::Fetch(response), .. }] = &outputs[..] else {
+            panic!("{outputs:?}")
+        };
+        assert_eq!(response.fetched, Fetched::Refused(refusal));
+    }
+}
+
+#[test]
+fn a_piece_of_a_snapshot_is_given_within_its_bounds_only() {
+    let mut log = Log::default();
+    let mut machine = sole_leader(&mut log);
+    let id = SnapshotId { end: Offset(2), epoch: LeaderEpoch(1) };
+    log.snapshot = Some(id);
+    let other = SnapshotId { end: Offset(1), ..id };
+    for (snapshot, position, expected) in [
+        (id, 10, Ok(20)),
+        (id, 30, Err(Refusal::PositionOutOfRange)),
+        (id, u64::MAX, Err(Refusal::PositionOutOfRange)),
+        (other, 0, Err(Refusal::SnapshotNotFound)),
+    ] {
+        let (request_id, epoch) = (1, LeaderEpoch(1));
+        let request = FetchSnapshotRequest { request_id, epoch, replica: key(1), snapshot, position };
+        machine.handle_fetch_snapshot(ReplyTo(0), &request, &moment(&log, 60_001));
+        let given = match outputs(&mut machine).pop() {
+            Some(Output::ReadSnapshot { chunk, .. }) => Ok(chunk.length),
+            Some(Output::Reply { response: Response::FetchSnapshot(response), .. }) => {
+                response.chunk.map(|chunk| chunk.length)
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(given, expected);
+    }
+}
+
+#[test]
+fn a_voters_endpoints_can_change_and_its_directory_cannot() {
+    let mut log = Log::default();
+    let mut machine = sole_leader(&mut log);
+    let endpoint = Endpoint { listener: "CONTROLLER".into(), host: "a".into(), port: 9093 };
+    let moved = Voter { key: key(0), endpoints: vec![endpoint] };
+    assert_eq!(machine.update_voter(&moved), Ok(()));
+    assert_eq!(outputs(&mut machine), [Output::AppendVoters(Voters::new(vec![moved.clone()]))]);
+    let elsewhere = Voter { key: ReplicaKey { directory: Uuid([9; 16]), ..key(0) }, ..moved };
+    assert_eq!(machine.update_voter(&elsewhere), Err(VoterChangeRefusal::VoterNotFound));
+    assert_eq!(machine.remove_voter(key(0)), Err(VoterChangeRefusal::VoterNotFound), "the last one stays");
+    assert_eq!(machine.add_voter(elsewhere), Err(VoterChangeRefusal::DuplicateVoter));
+}
+
+#[test]
+fn static_voters_are_changed_by_nobody_but_the_configuration() {
+    let ids = [BrokerId(0), BrokerId(1)];
+    assert!(Voters::of_ids(&ids).is_static());
+    assert!(Voters::of_ids(&ids).contains(key(1)), "an unknown directory matches any");
+    assert!(!voters(&[0, 1]).is_static());
+}
+
+#[test]
+fn a_cut_brings_back_the_voters_before() {
+    let mut history = VoterHistory::new(Offset::ZERO, voters(&[0]));
+    history.append(Offset(5), voters(&[0, 1]));
+    history.append(Offset(9), voters(&[0, 1, 2]));
+    assert_eq!(history.at(Offset(9)), &voters(&[0, 1]));
+    assert!(!history.truncate(Offset(10)));
+    assert!(history.truncate(Offset(9)));
+    assert_eq!(history.latest(), &voters(&[0, 1]));
+    assert!(history.truncate(Offset(0)));
+    assert_eq!(history.latest(), &voters(&[0]));
+    history.append(Offset(3), voters(&[0, 3]));
+    history.truncate_from_start(Offset(4));
+    assert_eq!((history.latest_offset(), history.latest().len()), (Offset(3), 2));
+}

@@ -1,0 +1,186 @@
+//! `sim fuzz raft`: what it prints and how it ends.
+
+use std::time::Duration;
+
+use jangbu_core::museum::Switch;
+use serde_json::{Value, json};
+
+use super::cluster::Counts;
+use super::hunt::{self, Found, Hunt, Hunted};
+use super::script;
+use crate::cli::{Format, FuzzRaftArgs, default_jobs};
+use crate::report::Ending;
+
+/// The guards whose absence this fuzzer can notice: those of the raft machine.
+pub const SWITCHES: &[Switch] = &[
+    Switch::VoteNoFsync,
+    Switch::VoteNoLogCheck,
+    Switch::RaftAckUnflushed,
+    Switch::RaftSelfUnflushed,
+    Switch::CommitOldEpoch,
+    Switch::ResumeLeader,
+    Switch::RaftTruncateBelowHighWatermark,
+    Switch::MatchFromLogEnd,
+    Switch::NoCheckQuorum,
+    Switch::NoPreVote,
+    Switch::SnapshotOffByOne,
+    Switch::SnapshotAboveHighWatermark,
+    Switch::ObserverNoFlush,
+    Switch::NoDirectoryId,
+    Switch::ReconfigureEarly,
+];
+
+/// A name, what is counted, and how often it must be.
+type Floor = (&'static str, fn(&Counts) -> u64, u64);
+
+/// What must have happened so often in a million steps; a run in which it did not proves little. Fixed since the
+/// weights were tuned.
+const FLOORS: &[Floor] = &[
+    ("elections", |counts| counts.elections, 300),
+    ("truncations", |counts| counts.truncations, 100),
+    ("tails_lost", |counts| counts.tails_lost, 1_000),
+    ("snapshot_installs", |counts| counts.snapshot_installs, 20),
+    ("voter_changes", |counts| counts.voter_changes, 20),
+];
+
+/// Below so many steps the floors are not looked at: a handful of seeds may miss one by chance.
+const FLOOR_STEPS_MIN: u64 = 1_000_000;
+
+/// Runs what the command line asks for.
+///
+/// # Errors
+/// For an unknown guard or a script that cannot be read.
+pub fn run(arguments: &FuzzRaftArgs) -> anyhow::Result<Ending> {
+    if let Some(path) = &arguments.replay {
+        let text = std::fs::read_to_string(path)?;
+        let played = script::play(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+        print!("{}", played.text);
+        return Ok(if played.violation.is_some() { Ending::Violated } else { Ending::Passed });
+    }
+    if !arguments.only.is_empty() {
+        return find_planted(arguments);
+    }
+    let (first, last) = arguments.seeds.unwrap_or((1, u64::MAX - 1));
+    let steps_max = arguments.steps.unwrap_or(if arguments.seeds.is_some() { u64::MAX } else { 10_000_000 });
+    let hunted = hunt::run(&Hunt {
+        first_seed: first,
+        seeds: last - first + 1,
+        steps_max,
+        cpu_max: Duration::MAX,
+        jobs: arguments.jobs.unwrap_or_else(default_jobs),
+        switches: Vec::new(),
+        shrinks: !arguments.no_shrink,
+    });
+    match arguments.format {
+        Format::Text => print!("{}", text(&hunted)),
+        Format::Json => println!("{}", json(&hunted)),
+    }
+    let is_fine = hunted.failure.is_none() && missed(&hunted).is_empty();
+    Ok(if is_fine { Ending::Passed } else { Ending::Violated })
+}
+
+fn per_million(count: u64, steps: u64) -> f64 {
+    count as f64 * 1e6 / steps.max(1) as f64
+}
+
+fn missed(hunted: &Hunted) -> Vec<&'static str> {
+    let is_missed = |count: u64, floor: u64| per_million(count, hunted.steps) < floor as f64;
+    if hunted.steps < FLOOR_STEPS_MIN {
+        return Vec::new();
+    }
+    FLOORS
+        .iter()
+        .filter(|(_, count, floor)| is_missed(count(&hunted.counts), *floor))
+        .map(|(name, ..)| *name)
+        .collect()
+}
+
+fn json(hunted: &Hunted) -> Value {
+    let floors: serde_json::Map<String, Value> = FLOORS
+        .iter()
+        .map(|(name, count, floor)| {
+            let count = count(&hunted.counts);
+            let value =
+                json!({ "count": count, "per_million": per_million(count, hunted.steps), "floor": floor });
+            ((*name).to_owned(), value)
+        })
+        .collect();
+    json!({
+        "seeds": hunted.seeds,
+        "steps": hunted.steps,
+        "cpu_seconds": hunted.cpu_seconds,
+        "violations": hunted.failure.iter().collect::<Vec<_>>(),
+        "floors": floors,
+        "floors_missed": missed(hunted),
+    })
+}
+
+fn text(hunted: &Hunted) -> String {
+    let mut text = format!(
+        "{} seeds, {} steps, {:.2} CPU seconds, {:.2} million steps per CPU second\n",
+        hunted.seeds,
+        hunted.steps,
+        hunted.cpu_seconds,
+        hunted.steps as f64 / 1e6 / hunted.cpu_seconds.max(1e-9)
+    );
+    for (name, count, floor) in FLOORS {
+        let rate = per_million(count(&hunted.counts), hunted.steps);
+        text.push_str(&format!("  {name:<18} {rate:>8.0} per million steps, at least {floor}\n"));
+    }
+    for name in missed(hunted) {
+        text.push_str(&format!("MISSED floor: {name}\n"));
+    }
+    if let Some(failure) = &hunted.failure {
+        text.push_str(&format!(
+            "VIOLATION {} in seed {}: {}\n",
+            failure.violation.check, failure.seed, failure.violation.message
+        ));
+        text.push_str("The schedule, to be kept as a file in core/testdata/raft:\n\n");
+        text.push_str(&failure.script);
+    }
+    text
+}
+
+fn find_planted(arguments: &FuzzRaftArgs) -> anyhow::Result<Ending> {
+    let mut bugs = Vec::new();
+    let mut script = None;
+    for name in &arguments.only {
+        let name = name.trim();
+        let known = Switch::ALL.iter().filter(|(id, key, switch)| {
+            (name == "all" || id.eq_ignore_ascii_case(name) || *key == name) && SWITCHES.contains(switch)
+        });
+        let before = bugs.len();
+        let first_seed = arguments.seeds.map_or(1, |(first, _)| first);
+        for (id, key, switch) in known {
+            let mut hunt = Hunt::planted(*switch, first_seed, Duration::from_secs(arguments.cpu_seconds));
+            hunt.shrinks = !arguments.no_shrink;
+            let hunted = hunt::run(&hunt);
+            let found = Found::from(&hunted);
+            if arguments.format == Format::Text {
+                println!("{}", line(id, key, &found));
+            }
+            script = hunted.failure.map(|failure| failure.script);
+            bugs.push(json!({ "id": id, "name": key, "tool": "sim fuzz raft", "result": found }));
+        }
+        anyhow::ensure!(bugs.len() > before, "`{name}` is no guard of the raft machine");
+    }
+    if let (Format::Text, 1, Some(script)) = (arguments.format, bugs.len(), script) {
+        print!("\n{script}");
+    }
+    if arguments.format == Format::Json {
+        println!("{}", json!({ "bugs": bugs }));
+    }
+    let all_found = bugs.iter().all(|bug| bug["result"]["found"] == true);
+    Ok(if all_found { Ending::Passed } else { Ending::Violated })
+}
+
+fn line(id: &str, name: &str, found: &Found) -> String {
+    format!(
+        "{} {id:<4} {name:<20} {:>9} seeds {:>11} steps {:>7.2} CPU seconds  {}",
+        if found.found { "FOUND " } else { "MISSED" },
+        found.seeds,
+        found.steps,
+        found.cpu_seconds,
+        found.check.unwrap_or_default()
+    )
+}

@@ -1,0 +1,232 @@
+//! The bag of messages: anything in it may arrive next, twice, or never.
+
+use std::collections::VecDeque;
+
+use jangbu_core::raft::messages::{Request, Response};
+
+use super::disk::{Entry, Image};
+
+/// The most entries in one response.
+pub const BATCH_ENTRIES: usize = 4;
+/// More messages than this are not kept: the oldest is lost.
+const MESSAGES_MAX: usize = 96;
+
+/// What is in a message, for schedules and their text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Vote, or a pre-vote
+    Vote,
+    /// BeginQuorumEpoch
+    Begin,
+    /// EndQuorumEpoch
+    End,
+    /// Fetch
+    Fetch,
+    /// FetchSnapshot
+    Snapshot,
+    /// The answer to a Vote
+    VoteReply,
+    /// The answer to a BeginQuorumEpoch or EndQuorumEpoch
+    EpochReply,
+    /// The answer to a Fetch
+    FetchReply,
+    /// The answer to a FetchSnapshot
+    SnapshotReply,
+}
+
+impl Kind {
+    /// All kinds and their names.
+    pub const ALL: &'static [(&'static str, Kind)] = &[
+        ("vote", Kind::Vote),
+        ("begin", Kind::Begin),
+        ("end", Kind::End),
+        ("fetch", Kind::Fetch),
+        ("snapshot", Kind::Snapshot),
+        ("vote-reply", Kind::VoteReply),
+        ("epoch-reply", Kind::EpochReply),
+        ("fetch-reply", Kind::FetchReply),
+        ("snapshot-reply", Kind::SnapshotReply),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].0
+    }
+}
+
+/// The records in a response to a fetch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    /// How many.
+    pub count: u8,
+    /// The first of these count.
+    pub entries: [Entry; BATCH_ENTRIES],
+}
+
+/// What a message says.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A question.
+    Request(Request),
+    /// An answer, with the records that belong to it.
+    Response(Response, Records),
+    /// A piece of a snapshot, with all of it: pieces of one snapshot do not differ here.
+    Piece(Response, Image),
+}
+
+/// A message on its way.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Who sent it.
+    pub from: u8,
+    /// To whom.
+    pub to: u8,
+    /// The incarnation that asked, for an answer: a connection dies with the process at either end.
+    pub incarnation: u32,
+    /// Its number.
+    pub sequence: u32,
+    /// What kind it is.
+    pub kind: Kind,
+    /// What it says.
+    pub body: Body,
+}
+
+impl Message {
+    /// What kind of message says this.
+    pub fn kind_of(body: &Body) -> Kind {
+        match body {
+            Body::Request(request) => match request {
+                Request::Vote(_) => Kind::Vote,
+                Request::BeginQuorumEpoch(_) => Kind::Begin,
+                Request::EndQuorumEpoch(_) => Kind::End,
+                Request::Fetch(_) => Kind::Fetch,
+                Request::FetchSnapshot(_) => Kind::Snapshot,
+            },
+            Body::Response(response, _) | Body::Piece(response, _) => match response {
+                Response::Vote(_) => Kind::VoteReply,
+                Response::Epoch(_) => Kind::EpochReply,
+                Response::Fetch(_) => Kind::FetchReply,
+                Response::FetchSnapshot(_) => Kind::SnapshotReply,
+            },
+        }
+    }
+}
+
+/// Names a message in a schedule, so that the name still fits when earlier steps are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageName {
+    /// Who sent it.
+    pub from: u8,
+    /// To whom.
+    pub to: u8,
+    /// Of which kind.
+    pub kind: Kind,
+    /// How many such messages that are older are passed over.
+    pub nth: u8,
+}
+
+/// The messages under way and the links that are cut.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    messages: VecDeque<Message>,
+    /// For each sender the receivers, as bits, whom it cannot reach.
+    cut: [u16; 16],
+    next_sequence: u32,
+}
+
+impl Network {
+    /// No messages, no cuts.
+    pub fn clear(&mut self) {
+        self.messages.clear();
+        self.cut = [0; 16];
+        self.next_sequence = 0;
+    }
+
+    /// How many messages are under way.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// The messages.
+    pub fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.messages.iter()
+    }
+
+    /// Sends a message, unless the link is cut.
+    pub fn send(&mut self, from: u8, to: u8, incarnation: u32, body: Body) {
+        if self.is_cut(from, to) {
+            return;
+        }
+        if self.messages.len() >= MESSAGES_MAX {
+            self.messages.pop_front();
+        }
+        let kind = Message::kind_of(&body);
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.messages.push_back(Message { from, to, incarnation, sequence, kind, body });
+    }
+
+    /// Takes a message out. The oldest takes its place, so that place 0 always has an old one.
+    pub fn take(&mut self, index: usize) -> Option<Message> {
+        self.messages.swap_remove_front(index)
+    }
+
+    /// Puts a second one of it into the bag.
+    pub fn duplicate(&mut self, index: usize) {
+        if let Some(message) = self.messages.get(index).cloned()
+            && self.messages.len() < MESSAGES_MAX
+        {
+            self.messages.push_back(message);
+        }
+    }
+
+    /// The name of the message at a place.
+    pub fn name(&self, index: usize) -> Option<MessageName> {
+        let message = self.messages.get(index)?;
+        let is_alike = |other: &&Message| {
+            (other.from, other.to, other.kind) == (message.from, message.to, message.kind)
+                && other.sequence < message.sequence
+        };
+        let nth = self.messages.iter().filter(is_alike).count() as u8;
+        Some(MessageName { from: message.from, to: message.to, kind: message.kind, nth })
+    }
+
+    /// The place of the message of a name.
+    pub fn find(&self, name: MessageName) -> Option<usize> {
+        let mut alike: Vec<(u32, usize)> = (self.messages.iter().enumerate())
+            .filter(|(_, other)| (other.from, other.to, other.kind) == (name.from, name.to, name.kind))
+            .map(|(index, other)| (other.sequence, index))
+            .collect();
+        alike.sort_unstable();
+        alike.get(name.nth as usize).map(|(_, index)| *index)
+    }
+
+    /// Whether messages from one node to another are lost.
+    #[inline]
+    pub fn is_cut(&self, from: u8, to: u8) -> bool {
+        self.cut[from as usize] & (1 << to) != 0
+    }
+
+    /// Cuts a link in one direction.
+    pub fn cut(&mut self, from: u8, to: u8) {
+        self.cut[from as usize] |= 1 << to;
+    }
+
+    /// Mends all links.
+    pub fn heal(&mut self) {
+        self.cut = [0; 16];
+    }
+
+    /// Loses what is on its way over links that are cut.
+    pub fn drop_cut(&mut self) {
+        let cut = self.cut;
+        self.messages.retain(|message| cut[message.from as usize] & (1 << message.to) == 0);
+    }
+}
