@@ -115,7 +115,7 @@ impl Client {
                 Told::Nothing
             }
             ProduceResult::NotEnoughReplicas | ProduceResult::NotLeader
-                if !batch.is_unknown && self.kind != ClientKind::Idempotent && value % 2 == 0 =>
+                if !batch.is_unknown && self.kind != ClientKind::Idempotent && value.is_multiple_of(2) =>
             {
                 self.window.remove(index);
                 Told::Failed { value }

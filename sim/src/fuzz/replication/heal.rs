@@ -83,7 +83,7 @@ impl World {
                 continue;
             }
             self.counts.steps += 1;
-            if round % 8 == 0 {
+            if round.is_multiple_of(8) {
                 self.clients[usize::from(client)].give_up_connection();
             }
             self.send_batches(client, leader as u8, false);
