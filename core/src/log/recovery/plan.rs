@@ -82,7 +82,7 @@ impl Plan {
             snapshots: Vec::new(),
             orphans: Vec::new(),
             obsolete: Vec::new(),
-            log_start: context.checkpointed.log_start,
+            log_start: context.checkpointed.log_start.max(Offset::ZERO),
             epochs: read_epochs(context)?,
         };
         for (&(offset, kind), &len) in &files {
@@ -167,8 +167,13 @@ impl Plan {
     /// the start that the directory's checkpoint may have missed. An empty one knows nothing of batches that are
     /// there, and is not used. Unless the first batches have no epoch at all: then it says nothing of them.
     fn use_start_of_epochs<D: Disk>(&mut self, context: &Context<D>) -> Result<(), DiskError> {
-        let (Some(epochs), Some(found)) = (&self.epochs, self.found.first()) else { return Ok(()) };
+        let Some(epochs) = &self.epochs else { return Ok(()) };
         let start = epochs.entries().first().map(|first| first.start);
+        let Some(found) = self.found.first() else {
+            // All segments are gone: no offset that was below the start may be given again.
+            self.log_start = start.map_or(self.log_start, |start| self.log_start.max(start));
+            return Ok(());
+        };
         if start.is_some_and(|start| start <= found.base_offset) || !has_epoch(context, found)? {
             return Ok(());
         }
