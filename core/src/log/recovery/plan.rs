@@ -89,7 +89,7 @@ impl Plan {
                 .map(|entry| entry.name.clone())
                 .collect(),
             obsolete: Vec::new(),
-            log_start: context.checkpointed.log_start,
+            log_start: context.checkpointed.log_start.max(Offset::ZERO),
             epochs: read_epochs(context)?,
         };
         for (&(offset, kind), &len) in &files {

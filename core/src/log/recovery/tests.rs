@@ -469,3 +469,23 @@ fn a_start_beyond_what_is_left_has_the_same_epochs_at_every_recovery() {
     assert_eq!(first.epochs(), second.epochs());
     assert_eq!(first.latest_epoch().map(|latest| latest.epoch), Some(EPOCH));
 }
+
+#[test]
+fn a_directory_without_segments_begins_where_its_epochs_did_and_gives_no_offset_twice() {
+    let disk = disk_with(5, 5).restart_process();
+    disk.remove_file(sites::RECOVERY_REMOVE, &file(0, "log")).expect("flushed");
+    disk.put(path().join("leader-epoch-checkpoint"), b"0\n1\n0 4\n");
+    for _ in 0..2 {
+        let log = unclean(&disk.restart_process(), flushed(0)).log;
+        assert_eq!((log.log_start(), log.log_end()), (Offset(4), Offset(4)));
+    }
+}
+
+#[test]
+fn a_checkpoint_with_a_start_below_zero_does_not_count() {
+    let disk = MemoryDisk::new(0);
+    disk.create_dir(sites::CREATE_DIRECTORY, &path()).expect("an empty disk");
+    let below = Checkpointed { log_start: Offset(-5), ..flushed(0) };
+    check(&mut unclean(&disk, below), 0);
+    check(&mut unclean(&disk.restart_process(), below), 1);
+}
