@@ -260,6 +260,9 @@ impl<E: Env> Client<E> {
         request.allow_auto_topic_creation = false;
         request.topics = topics.map(|names| names.iter().map(|name| super::refresh::topic(name)).collect());
         let response = self.call_any(Purpose::Metadata, &request, deadline).await?;
+        if topics.is_none() && !response.brokers.is_empty() {
+            self.shared.lock().metadata.forget_absent(&response);
+        }
         Ok(self.take_in(&response))
     }
 

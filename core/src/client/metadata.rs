@@ -77,6 +77,13 @@ impl Metadata {
         }
     }
 
+    /// Forgets every topic that an answer about all topics leaves out: it was deleted.
+    pub fn forget_absent(&mut self, response: &MetadataResponse) {
+        let is_there = |name: &str| response.topics.iter().any(|topic| topic.name.as_deref() == Some(name));
+        self.topics.retain(|name, _| is_there(name));
+        self.errors.retain(|name, _| is_there(name));
+    }
+
     fn update_topic(&mut self, name: &str, topic: &MetadataResponseTopic) {
         match ErrorCode::from_code(topic.error_code) {
             Some(ErrorCode::None) => self.errors.remove(name),

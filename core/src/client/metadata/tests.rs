@@ -76,3 +76,13 @@ fn hints_count_when_they_are_newer_and_the_leader_can_be_reached() {
     assert!(metadata.hint("t", 0, hint(2, 6), &[endpoint]));
     assert_eq!(leader(&metadata), Some((Some(2), 6)));
 }
+
+#[test]
+fn a_topic_that_an_answer_about_all_topics_leaves_out_was_deleted() {
+    let mut metadata = Metadata::default();
+    metadata.update(&response(7, ErrorCode::None, &[(1, 5)]));
+    metadata.forget_absent(&response(7, ErrorCode::None, &[(1, 5)]));
+    assert_eq!(metadata.topics.len(), 1);
+    metadata.forget_absent(&MetadataResponse::default());
+    assert!(metadata.topics.is_empty());
+}
