@@ -94,3 +94,23 @@ fn a_replica_whose_directory_is_gone_does_not_lead() {
     assert_eq!(cluster.elect(ElectionKind::Unclean), Ok(()), "unless the operator gives it up");
     assert_eq!(cluster.partition().directories, [Uuid([7; 16])]);
 }
+
+#[test]
+fn a_replica_with_a_new_disk_may_lead_once_it_is_in_sync_again() {
+    // The replication fuzzer's: 3 led last when its disk was lost, so the recorded directory was kept for its return.
+    // Broker 2 was eligible and led instead, 3 fetched everything anew, and when 2 stopped nobody could lead.
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    for broker in [1, 2, 3] {
+        cluster.fence(broker);
+    }
+    assert_eq!(cluster.show(), "leader -1 isr  elr 2,3 last 3");
+    let registration = Registration { log_dirs: vec![Uuid([7; 16])], ..cluster.registration(3, None) };
+    cluster.register(registration).expect("its session is over");
+    cluster.beat(3);
+    cluster.beat(2);
+    assert_eq!(cluster.show(), "leader 2 isr 2 elr ");
+    cluster.propose(&[2, 3]).expect("3 has caught up");
+    assert_eq!(cluster.partition().directory(BrokerId(3)), Uuid([7; 16]));
+    cluster.fence(2);
+    assert_eq!(cluster.show(), "leader 3 isr 3 elr 2");
+}

@@ -141,3 +141,15 @@ fn partitions_that_are_added_meanwhile_get_as_many_replicas_as_there_shall_be() 
     assert_eq!(image.partitions[0].replicas, ids(&[4, 2, 1, 3]));
     assert_eq!(image.partitions[1].replicas.len(), 2);
 }
+
+#[test]
+fn it_is_not_given_up_when_that_would_leave_acknowledged_records_on_too_few() {
+    // The replication fuzzer's: 3 made up the two that min.insync.replicas asks for.
+    let mut cluster = Cluster::new(&[1, 2], 2);
+    cluster.reassign(Some(&[1, 3])).expect("3 is registered");
+    cluster.propose(&[1]).expect("2 is slow");
+    cluster.reassign(Some(&[1, 2, 3])).expect("all are registered");
+    cluster.propose(&[1, 3]).expect("3 has caught up");
+    let refused = cluster.reassign(None);
+    assert!(matches!(refused, Err(Rejection::InvalidReplicaAssignment(_))), "{refused:?}");
+}

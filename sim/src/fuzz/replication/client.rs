@@ -1,6 +1,7 @@
 //! Clients: they retry what was not answered, in order, and remember what they were told.
 
 use jangbu_core::replica::Acks;
+use jangbu_core::replica::producers::BATCHES_RETAINED;
 
 use super::log::Entry;
 use super::message::{ProduceResult, Produced};
@@ -74,6 +75,14 @@ impl Client {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.window.push(Batch { value, sequence, is_unknown: false, is_sent: false });
+    }
+
+    /// Whether the oldest batch under way is still among those that a broker remembers: like a real client it sends no
+    /// more than five sequences ahead of what was confirmed (KIP-98).
+    pub fn may_send_more(&self) -> bool {
+        self.window
+            .first()
+            .is_none_or(|oldest| self.next_sequence - oldest.sequence < BATCHES_RETAINED as i32)
     }
 
     /// A batch as it is sent.

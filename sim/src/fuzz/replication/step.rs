@@ -225,7 +225,7 @@ impl World {
         let window = usize::from(self.profile.window);
         let value = self.next_value;
         let Some(host) = self.clients.get_mut(usize::from(client)) else { return };
-        if host.window.len() < window {
+        if host.window.len() < window && host.may_send_more() {
             host.push(value);
             self.next_value += 1;
         }

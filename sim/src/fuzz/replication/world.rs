@@ -1,9 +1,7 @@
 //! The world of an episode: brokers, clients and the controller, what is on its way between them, and what is true.
 
-use jangbu_core::epochs::LogView;
 use jangbu_core::ids::Offset;
 use jangbu_core::lifecycle::{HeartbeatAnswer, Output, Stage};
-use jangbu_core::museum::Switch;
 use jangbu_core::replica::{AlterPartitionOutcome, Became, BrokersView};
 
 use super::broker::{Broker, Call, PARTITION, REQUEST_TIMEOUT};
@@ -302,15 +300,5 @@ impl World {
             check::quorum_superset(self, number)?;
         }
         Ok(())
-    }
-
-    /// Whether a guard is off.
-    pub fn is_off(&self, switch: Switch) -> bool {
-        self.profile.switches.off(switch)
-    }
-
-    /// The log of a broker as the machine sees it.
-    pub fn view_of(&self, number: u8) -> &dyn LogView {
-        &self.broker(number).log
     }
 }
