@@ -41,8 +41,9 @@ pub struct Partition<E: Env> {
 }
 
 impl<E: Env> Partition<E> {
-    /// Hosts a log that was created or recovered. `high_watermark` is the checkpointed one. The partition has no
-    /// role yet.
+    /// Hosts a log that was created or recovered. `high_watermark` is the checkpointed one, which a log may have grown
+    /// past again that damage had cut below it: where records count only once they are flushed, no more than that is
+    /// believed. The partition has no role yet.
     pub fn new(
         id: TopicPartition,
         log: Log<E::Disk>,
@@ -50,7 +51,8 @@ impl<E: Env> Partition<E> {
         settings: Settings,
         directory: Arc<Directory<E::Disk>>,
     ) -> Self {
-        let high_watermark = high_watermark.clamp(log.log_start(), log.log_end());
+        let counts = if settings.flush_first() { log.flushed() } else { log.log_end() };
+        let high_watermark = high_watermark.clamp(log.log_start(), counts.max(log.log_start()));
         let core = Core {
             log,
             settings,

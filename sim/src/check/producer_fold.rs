@@ -7,7 +7,7 @@ use jangbu_core::fact::Fact;
 use jangbu_core::ids::TopicPartition;
 
 use super::Check;
-use crate::model::{Ledger, Scan, Seen, Written, headers};
+use crate::model::{Ledger, Replica, Seen, Written, headers};
 use crate::world::NodeId;
 
 #[derive(Default)]
@@ -59,19 +59,16 @@ impl ProducerFold {
         ))
     }
 
-    /// What the log lost is as if it had never been. Behind damage, which a log that is trusted may hold, lie `unread`
-    /// batches.
+    /// What the log lost is as if it had never been.
     fn reopened<'a>(
         &mut self,
         (node, partition): (NodeId, TopicPartition),
         log_end: i64,
-        scan: &'a Scan,
-        unread: impl Iterator<Item = &'a Written>,
+        batches: impl Iterator<Item = &'a Written>,
     ) {
         let states = self.states.entry((node, partition)).or_default();
         states.retain(|_, state| state.end <= log_end);
-        let batches = scan.batches.iter().chain(unread);
-        for batch in batches.filter(|batch| batch.producer_id >= 0 && batch.end <= log_end) {
+        for batch in batches.filter(|batch| batch.producer_id >= 0) {
             states.insert(batch.producer_id, State::after(batch));
         }
     }
@@ -84,11 +81,9 @@ impl Check for ProducerFold {
                 headers(batches).iter().try_for_each(|batch| self.appended(*node, *partition, batch))
             }
             Seen::Recovered { node, fact: Fact::Recovered { partition, log_end, .. }, scan } => {
-                let read_to = if scan.damage.is_some() { scan.end().unwrap_or(0) } else { i64::MAX };
-                let written = ledger.replica(*node, *partition).into_iter();
-                let unread =
-                    written.flat_map(|replica| &replica.batches).filter(|batch| batch.base >= read_to);
-                self.reopened((*node, *partition), log_end.0, scan, unread);
+                let fresh = Replica::default();
+                let replica = ledger.replica(*node, *partition).unwrap_or(&fresh);
+                self.reopened((*node, *partition), log_end.0, replica.opened(scan, log_end.0));
                 Ok(())
             }
             _ => Ok(()),
@@ -140,6 +135,9 @@ mod tests {
         scene
             .recover(CACHED, false, 0, &scan(0, vec![batch(0, 0, 0), batch(2, 0, 2), batch(4, 0, 4)]))
             .expect("so it is");
+        let path = format!("/data/{}/00000000000000000000.log", partition());
+        let seen = Seen::Rotted { node: NODE, path: std::path::Path::new(&path), position: 150 };
+        scene.see(&seen).expect("no violation");
         let cut = Fact::Recovered {
             partition: partition(),
             clean: false,

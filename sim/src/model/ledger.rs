@@ -353,11 +353,7 @@ impl Ledger {
         }
         let replica = self.replicas.entry((node, partition)).or_default();
         let (log_start, log_end) = bounds;
-        // What lies behind damage cannot be read there, and may yet be there.
-        let read_to = if scan.damage.is_some() { scan.end().unwrap_or(log_start) } else { i64::MAX };
-        let unread = replica.batches.iter().filter(|batch| batch.base >= read_to);
-        let found = scan.batches.iter().chain(unread);
-        replica.batches = found.filter(|batch| batch.end <= log_end).copied().collect();
+        replica.batches = replica.opened(scan, log_end).copied().collect();
         replica.log_start = log_start;
         replica.log_end = log_end;
         replica.flushed = replica.flushed.min(log_end);
@@ -374,6 +370,16 @@ impl Replica {
         }
         self.log_end = log_end;
         self.flushed = self.flushed.min(log_end);
+    }
+
+    /// The batches of the log when it is opened again. What is damaged, or lies behind damage, may yet be there as it was
+    /// written, where a log is trusted; its files say nothing of it, or anything at all.
+    pub fn opened<'a>(&'a self, scan: &'a Scan, log_end: i64) -> impl Iterator<Item = &'a Written> {
+        let rot = self.rot.filter(|rot| rot.unseen || scan.damage.is_some());
+        let read_to = rot.map_or(i64::MAX, |rot| rot.from);
+        let read = scan.batches.iter().filter(move |batch| batch.end <= read_to);
+        let unread = self.batches.iter().filter(move |batch| batch.base >= read_to);
+        read.chain(unread).filter(move |batch| batch.end <= log_end)
     }
 
     /// Bytes of the batches that hold anything from this offset on.

@@ -119,6 +119,11 @@ impl Board {
         lock(&self.state).settled.iter().position(|settled| !settled)
     }
 
+    /// Whether bits of a partition's log were turned over.
+    pub fn is_rotten(&self, slot: Slot) -> bool {
+        lock(&self.state).checks.ledger().rot(slot).is_some()
+    }
+
     /// Whether a client was handed damaged bytes of a partition.
     pub fn is_corrupt(&self, slot: Slot) -> bool {
         lock(&self.state).corrupt.contains(&slot)

@@ -14,6 +14,9 @@ use crate::model::{ClientEvent, Slot};
 use crate::simulate::{Board, Phase};
 use crate::world::SimEnv;
 
+/// How often a partition is tried whose log is damaged.
+const ATTEMPTS_AT_DAMAGE: u32 = 2;
+
 pub(super) async fn run(env: SimEnv, case: Arc<Case>, board: Arc<Board>) -> Result<(), String> {
     let client = client(&env, &case, "auditor");
     let fetcher = Fetcher::new(client.clone(), FetcherSettings::default());
@@ -23,10 +26,13 @@ pub(super) async fn run(env: SimEnv, case: Arc<Case>, board: Arc<Board>) -> Resu
     for (index, topic) in case.topics.iter().enumerate() {
         for partition in 0..topic.partitions as i32 {
             let slot: Slot = (index, partition);
+            let mut attempts = 0;
             // Retention may overtake the reading: then it begins anew.
             loop {
-                // What is damaged cannot be read whole; that it may be was for the checks to say.
-                if board.is_corrupt(slot) {
+                attempts += 1;
+                // What is damaged cannot be read whole; that it may be was for the checks to say. A broker that finds the
+                // damage first hands out nothing, for ever.
+                if board.is_corrupt(slot) || attempts > ATTEMPTS_AT_DAMAGE && board.is_rotten(slot) {
                     board.read_out(slot, 0);
                     break;
                 }

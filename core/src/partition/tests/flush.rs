@@ -46,6 +46,22 @@ fn the_flusher_serves_all_who_ask_and_wakes_them() {
 }
 
 #[test]
+fn a_checkpointed_high_watermark_acknowledges_nothing_that_is_not_flushed() {
+    // Damage had cut the log below the checkpoint; it grew again, and the process died before the next one.
+    let scene = follower(flush_first());
+    let id = TopicPartition::new(Uuid([8; 16]), 0);
+    let mut log = scene.directory.log_dir().create_log(id, flush_first().log, Offset::ZERO, NOW).unwrap();
+    log.append(&idempotent(0), LeaderEpoch(2), NOW).unwrap();
+    let partition = Partition::<TestEnv>::new(id, log, Offset(100), flush_first(), scene.directory.clone());
+    partition.become_leader(&scene.env, EPOCH).unwrap();
+    let repeat = partition.append_as_leader(&scene.env, &idempotent(0), LeaderEpoch::NONE, NOW).unwrap();
+    assert!(repeat.duplicate);
+    assert_eq!(awaits(partition.acknowledge(&repeat, Acks::All)).mark, Mark::HighWatermark);
+    scene.env.block_on(partition.flush(&scene.env, FlushScope::Everything));
+    assert!(matches!(partition.acknowledge(&repeat, Acks::All), Acknowledgement::Given));
+}
+
+#[test]
 fn the_high_watermark_does_not_fall_when_a_topic_begins_to_flush_first() {
     let scene = leader(page_cache());
     scene.append(&batch(3)).unwrap();
