@@ -15,7 +15,7 @@ use crate::client::Limit;
 use crate::machine::thread_cpu;
 
 /// The file is begun anew after so many bytes, as the broker's segments are.
-const FILE_BYTES: u64 = 64 << 20;
+const FILE_BYTES: u64 = 32 << 20;
 
 /// What a probe came to.
 pub struct Probe {

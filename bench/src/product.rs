@@ -48,7 +48,7 @@ impl Broker {
         let properties = directory.join("server.properties");
         let data = directory.join("data");
         let text = format!(
-            "log.dirs={}\nlisteners=PLAINTEXT://{address}\nlog.segment.bytes=16777216\nlog.retention.bytes=33554432\nlog.retention.ms=-1\nlog.retention.check.interval.ms=20\nlog.preallocate=true\n",
+            "log.dirs={}\nlisteners=PLAINTEXT://{address}\nlog.segment.bytes=33554432\nlog.retention.bytes=33554432\nlog.retention.ms=-1\nlog.retention.check.interval.ms=20\nlog.preallocate=true\n",
             data.display()
         );
         std::fs::write(&properties, text)?;
