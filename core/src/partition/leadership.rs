@@ -35,8 +35,8 @@ pub enum ElectionError {
     /// The log has batches of a later epoch. To write in an earlier one behind them would contradict everything that
     /// is found by epochs.
     #[error(
-        "leader epoch {offered} was given, but the log has epoch {latest} already, so the metadata is an old copy: stop, \
-         and restore the newest one"
+        "leader epoch {offered} was given, but the log has epoch {latest} already, so the metadata is an old copy, or the \
+         log is damaged: stop, and restore the newest metadata; where it is the newest, remove the log"
     )]
     EpochWentBack {
         /// The epoch of the metadata.

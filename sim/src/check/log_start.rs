@@ -37,7 +37,10 @@ impl Check for LogStart {
                 let justified = ledger.justified_start(*partition);
                 let first_file = scan.first_file.unwrap_or(log_start.0);
                 // A quorum's log begins where its snapshot ends, which it may have written without saying so.
-                let excused = ledger.may_have_lost_head(*node, *partition);
+                // A first batch that claims another offset, which no checksum covers, begins the log anew there.
+                let replica = ledger.replica(*node, *partition);
+                let is_deceived = replica.and_then(|replica| replica.rot).is_some_and(|rot| rot.unseen);
+                let excused = is_deceived || ledger.may_have_lost_head(*node, *partition);
                 if log_start.0.max(first_file) > justified && ledger.slot(*partition).is_some() && !excused {
                     return Err(format!(
                         "{partition} was opened with its start at {log_start} and its first file at {first_file}, but \

@@ -124,6 +124,12 @@ impl Board {
         lock(&self.state).checks.ledger().rot(slot).is_some()
     }
 
+    /// Whether bits of a partition's log were turned over that no checksum covers: offsets, lengths and epochs. Nobody
+    /// can tell what they say from the truth; a broker that believes an epoch, say, must refuse to lead.
+    pub fn is_rotten_unseen(&self, slot: Slot) -> bool {
+        lock(&self.state).checks.ledger().rot(slot).is_some_and(|rot| rot.unseen)
+    }
+
     /// Whether a client was handed damaged bytes of a partition.
     pub fn is_corrupt(&self, slot: Slot) -> bool {
         lock(&self.state).corrupt.contains(&slot)

@@ -32,7 +32,10 @@ pub(super) async fn run(env: SimEnv, case: Arc<Case>, board: Arc<Board>) -> Resu
                 attempts += 1;
                 // What is damaged cannot be read whole; that it may be was for the checks to say. A broker that finds the
                 // damage first hands out nothing, for ever.
-                if board.is_corrupt(slot) || attempts > ATTEMPTS_AT_DAMAGE && board.is_rotten(slot) {
+                if board.is_corrupt(slot)
+                    || board.is_rotten_unseen(slot)
+                    || attempts > ATTEMPTS_AT_DAMAGE && board.is_rotten(slot)
+                {
                     board.read_out(slot, 0);
                     break;
                 }
@@ -77,6 +80,9 @@ pub(super) async fn read(
             return None;
         }
         for (offset, value) in &found {
+            if *offset != position && board.is_rotten_unseen(slot) {
+                return None;
+            }
             if *offset != position {
                 let what = crate::check::slot_text(slot);
                 env.world().violate(

@@ -69,7 +69,8 @@ impl Reader {
     async fn run(self) {
         let fetcher = Fetcher::new(self.client.clone(), FetcherSettings::default());
         let mut position = 0;
-        while self.board.end(self.slot).is_none_or(|end| position < end) {
+        let is_behind = |end, position| position < end && !self.board.is_rotten_unseen(self.slot);
+        while self.board.end(self.slot).is_none_or(|end| is_behind(end, position)) {
             let max_wait_ms = self.settings.max_wait.as_millis() as i32;
             let bytes_max = self.settings.fetch_bytes as i32;
             let era = self.board.era();
