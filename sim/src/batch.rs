@@ -54,7 +54,7 @@ pub enum Verdict {
         /// The second.
         second: Box<Outcome>,
     },
-    /// It was killed after its wall limit.
+    /// It was killed after its limit of processor time.
     TooLong,
     /// It took its process along.
     Died(String),
@@ -64,6 +64,20 @@ impl Verdict {
     /// Whether nothing is wrong.
     pub fn passed(&self) -> bool {
         matches!(self, Self::Passed(_))
+    }
+
+    /// What is wrong, in a few words; the report says it whole.
+    fn in_short(&self) -> String {
+        match self {
+            Self::Passed(_) => "nothing".to_owned(),
+            Self::Violated(outcome) | Self::Unconfirmed(outcome, _) => match &outcome.violation {
+                Some(violation) => format!("{}: {}", violation.check, violation.message),
+                None => "for no known reason".to_owned(),
+            },
+            Self::Differed { .. } => "two runs differed".to_owned(),
+            Self::TooLong => "it did not end".to_owned(),
+            Self::Died(how) => format!("the process ended: {how}"),
+        }
     }
 
     /// The run, when there was exactly one.
@@ -140,6 +154,9 @@ pub fn run(scenario: &Scenario, job: &Job, settings: &Settings, progress: &Progr
                 stop.store(true, Ordering::Relaxed);
             }
             failures += usize::from(!verdict.passed());
+            if !verdict.passed() && settings.stop_at.is_none() {
+                progress.failed(seed, &verdict.in_short());
+            }
             if failures >= FAILURES_MAX {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -181,7 +198,7 @@ impl Lane<'_> {
             let again = self.again(seed);
             let runs = if again == Again::Here { 2 } else { 1 };
             let request = Request { seed, runs, keep: self.settings.keep };
-            let verdict = match worker.ask(&request, self.scenario.budget.wall) {
+            let verdict = match worker.ask(&request, self.scenario.budget.cpu) {
                 Ok(outcomes) => self.judge(outcomes, again)?,
                 Err(lost) => {
                     // The verdict goes first: that no other process can be started must not hide it.
@@ -238,7 +255,7 @@ impl Lane<'_> {
             Ok(Ok(second)) if is_same(&outcome, &second) => Verdict::Violated(second),
             Ok(Ok(second)) => Verdict::Differed { first: Box::new(outcome), second: Box::new(second) },
             Ok(Err(Lost::TooLong)) => {
-                Verdict::Unconfirmed(outcome, "its second run took longer than the wall limit".to_owned())
+                Verdict::Unconfirmed(outcome, "its second run used more than its processor time".to_owned())
             }
             Ok(Err(Lost::Died(how))) => {
                 Verdict::Unconfirmed(outcome, format!("the process of its second run ended: {how}"))
@@ -253,7 +270,7 @@ impl Lane<'_> {
     /// Runs a seed once in a fresh process.
     fn ask_another(&self, seed: u64, keep: bool) -> std::io::Result<Result<Outcome, Lost>> {
         let request = Request { seed, runs: 1, keep };
-        let answer = Worker::start(self.job)?.ask(&request, self.scenario.budget.wall);
+        let answer = Worker::start(self.job)?.ask(&request, self.scenario.budget.cpu);
         Ok(answer.and_then(|mut outcomes| {
             outcomes.pop().ok_or_else(|| Lost::Died("the worker gave no answer".into()))
         }))

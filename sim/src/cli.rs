@@ -13,7 +13,7 @@ Examples:
   sim scenarios/fast/*.toml --seeds 2000 --jobs 2         seeds 1..2000 of each, two at a time
   sim scenarios/fast/disk_error.toml --seed 17            one seed, as a failure report names it
   sim --replay target/sim/disk_error-17/plan.toml --pin   the same faults on the same nodes, without the generator
-  sim scenarios/fast/pause.toml --check-determinism 100   every seed twice, traces compared
+  sim scenarios/fast/topic_churn.toml --check-determinism 100   every seed twice, traces compared
   sim scenarios/fast/*.toml --time 10m --format json      as many seeds as ten minutes allow
   sim scenarios/fast/*.toml --seeds 100 --require-sites   did a crash strike at every disk call of the core?
   sim fuzz raft --steps 100000000 --jobs 2                the metadata quorum's machine alone, in any order

@@ -1,8 +1,9 @@
 //! `sim <scenario.toml>...`: runs scenarios and says how they ended.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::batch::{self, Batch};
+use crate::batch::{self, Batch, Verdict};
 use crate::case::Case;
 use crate::cli::{Format, RunArgs, default_jobs};
 use crate::fault;
@@ -12,7 +13,7 @@ use crate::progress::Progress;
 use crate::report::{Ending, Report};
 use crate::scenario::{self, Scenario, did_you_mean};
 use crate::sites::Table;
-use crate::world::Plant;
+use crate::world::{Plant, SiteCount};
 
 /// Runs what the command line asks for.
 ///
@@ -34,12 +35,11 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<Ending> {
     for name in &arguments.switches {
         find_switch(name)?;
     }
-    let scenarios = scenarios(arguments)?;
-    let mut batches = Vec::new();
-    for (scenario, replayed_seed) in &scenarios {
-        batches.push((scenario, run_scenario(arguments, scenario, *replayed_seed)));
+    let mut told = Told::default();
+    for (scenario, replayed_seed) in &scenarios(arguments)? {
+        told.tell(arguments, scenario, &run_scenario(arguments, scenario, *replayed_seed));
     }
-    report(arguments, &batches)
+    told.end(arguments)
 }
 
 /// All scenarios are read before the first runs: a mistake in the last must not cost an hour.
@@ -106,19 +106,22 @@ fn run_scenario(arguments: &RunArgs, scenario: &Scenario, replayed_seed: Option<
     batch
 }
 
-/// The disk sites are looked at over all scenarios together: no single one gets to all of them.
-fn report(arguments: &RunArgs, batches: &[(&Scenario, Batch)]) -> anyhow::Result<Ending> {
-    let table = Table::new(
-        batches
-            .iter()
-            .flat_map(|(_, batch)| batch.verdicts.values())
-            .filter_map(|verdict| verdict.outcome())
-            .flat_map(|outcome| &outcome.sites),
-    );
-    let missed = table.missed();
-    let mut worst = Ending::Passed;
-    let mut failures = Vec::new();
-    for (scenario, batch) in batches {
+/// What the scenarios came to so far. Each is told of as soon as it has ended: nobody should wait an hour to read what
+/// was found in the first minute.
+#[derive(Default)]
+struct Told {
+    worst: Option<Ending>,
+    failures: Vec<anyhow::Error>,
+    sites: BTreeMap<String, SiteCount>,
+}
+
+impl Told {
+    fn tell(&mut self, arguments: &RunArgs, scenario: &Scenario, batch: &Batch) {
+        let sites =
+            || batch.verdicts.values().filter_map(Verdict::outcome).flat_map(|outcome| &outcome.sites);
+        for (name, count) in sites() {
+            *self.sites.entry(name.clone()).or_default() += *count;
+        }
         let report = Report {
             scenario,
             batch,
@@ -127,39 +130,45 @@ fn report(arguments: &RunArgs, batches: &[(&Scenario, Batch)]) -> anyhow::Result
             plant: arguments.plant.as_deref(),
             switches: &arguments.switches,
             out: &arguments.out,
-            unreached: missed.clone(),
+            unreached: Table::new(sites()).missed(),
         };
         // First what was found: it must not be lost when a file cannot be written.
         match arguments.format {
             Format::Text => print!("{}", report.text()),
             Format::Json => println!("{}", report.json()),
         }
-        worst = worst.max(report.ending());
-        failures.extend(report.write_files().err().map(|error| {
+        self.worst = self.worst.max(Some(report.ending()));
+        self.failures.extend(report.write_files().err().map(|error| {
             anyhow::anyhow!("cannot write plans and traces to {}: {error}", arguments.out.display())
         }));
-        failures.extend(
+        self.failures.extend(
             batch
                 .failure
                 .as_ref()
                 .map(|failure| anyhow::anyhow!("{}: cannot run a worker process: {failure}", scenario.name)),
         );
     }
-    if arguments.require_sites {
-        match arguments.format {
-            Format::Text => print!("{}", table.text()),
-            Format::Json => print!("{}", table.json()),
+
+    /// The disk sites are looked at over all scenarios together: no single one gets to all of them.
+    fn end(mut self, arguments: &RunArgs) -> anyhow::Result<Ending> {
+        let mut worst = self.worst.unwrap_or(Ending::Passed);
+        if arguments.require_sites {
+            let table = Table::new(self.sites.iter());
+            match arguments.format {
+                Format::Text => print!("{}", table.text()),
+                Format::Json => print!("{}", table.json()),
+            }
+            if !table.missed().is_empty() {
+                worst = worst.max(Ending::Violated);
+            }
         }
-        if !missed.is_empty() {
-            worst = worst.max(Ending::Violated);
+        // What went wrong around a batch must not hide what the batch has found.
+        let fatal = if worst == Ending::Passed { self.failures.pop() } else { None };
+        for failure in &self.failures {
+            eprintln!("error: {failure:#}");
         }
+        fatal.map_or(Ok(worst), Err)
     }
-    // What went wrong around a batch must not hide what the batch has found.
-    let fatal = if worst == Ending::Passed { failures.pop() } else { None };
-    for failure in &failures {
-        eprintln!("error: {failure:#}");
-    }
-    fatal.map_or(Ok(worst), Err)
 }
 
 /// A guard by its id in the bug museum or its name.

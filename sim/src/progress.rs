@@ -53,6 +53,15 @@ impl Progress {
         }
     }
 
+    /// A seed failed: said at once.
+    pub fn failed(&self, seed: u64, what: &str) {
+        let line = format!("{}: seed {seed} failed: {what}", self.name);
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
     /// Takes the bar away.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {

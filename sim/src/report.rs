@@ -60,7 +60,7 @@ pub struct Report<'a> {
     pub switches: &'a [String],
     /// Where the plans of failing seeds were written.
     pub out: &'a Path,
-    /// Disk sites of the core that no crash struck in any scenario of the command.
+    /// Disk sites of the core at which no crash struck in this scenario.
     pub unreached: Vec<String>,
 }
 
@@ -201,9 +201,11 @@ impl Report<'_> {
         sums
     }
 
-    /// The hashes of all seeds, folded in their order. A seed that gave no hash counts with its number.
+    /// The hashes of all seeds, folded in their order. A seed that gave no hash counts with its number. How many seeds
+    /// were already under way when the expected violation was found is chance: what lies behind it does not count.
     pub fn trace_hash(&self) -> u64 {
-        self.batch.verdicts.iter().fold(0, |hash, (seed, verdict)| {
+        let last = self.expected_seed().map_or(u64::MAX, |(seed, _)| seed);
+        self.batch.verdicts.range(..=last).fold(0, |hash, (seed, verdict)| {
             let word = verdict.outcome().map_or_else(|| !seed, |outcome| outcome.trace_hash);
             (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         })
@@ -266,7 +268,7 @@ impl Report<'_> {
                 Verdict::Differed { first, second } => {
                     ("determinism".to_owned(), difference(first, second), first.simulated_ns)
                 }
-                Verdict::TooLong => ("wall_limit".to_owned(), self.too_long(), 0),
+                Verdict::TooLong => ("cpu_limit".to_owned(), self.too_long(), 0),
                 Verdict::Died(how) => ("process".to_owned(), format!("the process ended: {how}"), 0),
             };
             let at = format!("{:.6}s", at_ns as f64 / 1e9);
@@ -276,7 +278,10 @@ impl Report<'_> {
     }
 
     fn too_long(&self) -> String {
-        format!("the seed did not end within {:?} of real time and was killed", self.scenario.budget.wall)
+        format!(
+            "the seed did not end within {:?} of processor time, or stood still, and was killed",
+            self.scenario.budget.cpu
+        )
     }
 
     fn command(&self, seed: u64) -> String {
@@ -483,7 +488,8 @@ pub fn revision() -> String {
         let output = std::process::Command::new("git").args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
-    match (git(&["rev-parse", "--short=12", "HEAD"]), git(&["status", "--porcelain"])) {
+    match (git(&["rev-parse", "--short=12", "HEAD"]), git(&["status", "--porcelain", "--untracked-files=no"]))
+    {
         (Some(commit), Some(changes)) if changes.is_empty() => commit,
         (Some(commit), _) => format!("{commit}-changed"),
         _ => "unknown".to_owned(),

@@ -1,13 +1,13 @@
 //! The process that runs seeds, one after the other, each on a fresh thread; and the handle its parent has on it.
 //!
 //! A seed that spins inside one poll cannot be ended from within its process, and one that aborts takes the process
-//! along. So seeds run in children: the parent gives each a wall limit, kills the child that exceeds it, names the
-//! seed and goes on with a new child.
+//! along. So seeds run in children: the parent gives each a limit of processor time, kills the child that exceeds it,
+//! names the seed and goes on with a new child. Real time says nothing of a seed: a busy machine would fail it.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -15,6 +15,13 @@ use crate::outcome::{Job, Outcome, Request};
 use crate::plan::Plan;
 use crate::scenario::{self, Scenario};
 use crate::simulate;
+
+/// How often a seed is asked how much processor time it has used.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What gets less than this part of one processor waits for something that never comes, however busy the machine is.
+const STANDS_STILL: u32 = 1_000;
+/// Linux counts the time of processes in these, on all machines (`USER_HZ`).
+const TICKS_PER_SECOND: u64 = 100;
 
 /// The hidden command that makes a process a worker.
 pub const COMMAND: &str = "worker";
@@ -84,7 +91,7 @@ pub struct Worker {
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lost {
-    /// The seed took longer than its wall limit and was killed.
+    /// The seed used more than its processor time, or stood still, and was killed.
     TooLong,
     /// The process ended; how.
     Died(String),
@@ -121,21 +128,39 @@ impl Worker {
     ///
     /// # Errors
     /// When the seed took too long or took the process along; the worker is of no use afterwards.
-    pub fn ask(&mut self, request: &Request, wall: Duration) -> Result<Vec<Outcome>, Lost> {
+    pub fn ask(&mut self, request: &Request, limit: Duration) -> Result<Vec<Outcome>, Lost> {
         let mut line = serde_json::to_vec(request).expect("a request is plain data");
         line.push(b'\n');
         if self.stdin.write_all(&line).and_then(|()| self.stdin.flush()).is_err() {
             return Err(self.died());
         }
-        match self.answers.recv_timeout(wall * request.runs) {
-            Ok(Ok(answer)) => serde_json::from_str(&answer).map_err(|error| Lost::Died(error.to_string())),
-            Ok(Err(error)) => Err(Lost::Died(error.to_string())),
-            Err(RecvTimeoutError::Timeout) => {
-                let _ = self.child.kill();
-                Err(Lost::TooLong)
+        let limit = limit * request.runs;
+        let (used_before, start) = (self.cpu(), Instant::now());
+        loop {
+            match self.answers.recv_timeout(LOOK_EVERY.min(limit)) {
+                Ok(Ok(answer)) => {
+                    return serde_json::from_str(&answer).map_err(|error| Lost::Died(error.to_string()));
+                }
+                Ok(Err(error)) => return Err(Lost::Died(error.to_string())),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.died()),
+                Err(RecvTimeoutError::Timeout) => {
+                    let used = self.cpu().zip(used_before).map(|(now, before)| now.saturating_sub(before));
+                    if is_over(used, start.elapsed(), limit) {
+                        let _ = self.child.kill();
+                        return Err(Lost::TooLong);
+                    }
+                }
             }
-            Err(RecvTimeoutError::Disconnected) => Err(self.died()),
         }
+    }
+
+    /// Processor time that the process has used, as its kernel counts it; `None` where there is no /proc.
+    fn cpu(&self) -> Option<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // The name, in parentheses, may hold blanks; user and system time are the 12th and 13th field behind it.
+        let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11);
+        let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+        Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
     }
 
     fn died(&mut self) -> Lost {
@@ -143,9 +168,39 @@ impl Worker {
     }
 }
 
+/// Whether a seed has had its limit of processor time; or, when it has stood still, as long in real time. Where nobody
+/// counts processor time, real time must do.
+fn is_over(used: Option<Duration>, elapsed: Duration, limit: Duration) -> bool {
+    match used {
+        Some(used) => used >= limit || elapsed >= limit && used < elapsed / STANDS_STILL,
+        None => elapsed >= limit,
+    }
+}
+
 impl Drop for Worker {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_machine_fails_no_seed_and_one_that_spins_or_waits_for_ever_ends() {
+        let (limit, seconds) = (Duration::from_secs(60), Duration::from_secs);
+        assert!(
+            !is_over(Some(seconds(9)), seconds(3600), limit),
+            "it got little of the machine, and used it"
+        );
+        assert!(is_over(Some(seconds(60)), seconds(61), limit), "it spins");
+        assert!(
+            is_over(Some(Duration::from_millis(20)), seconds(60), limit),
+            "it waits for what never comes"
+        );
+        assert!(!is_over(Some(Duration::ZERO), seconds(59), limit), "it may yet go on");
+        assert!(is_over(None, seconds(60), limit), "nobody counts its time");
     }
 }

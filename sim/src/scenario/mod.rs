@@ -215,8 +215,8 @@ pub struct Liveness {
 /// `[budget]`
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// Real time one seed may take before it is killed and named.
-    pub wall: Duration,
+    /// Processor time one seed may use before it is killed and named.
+    pub cpu: Duration,
     /// Acknowledged batches below which a seed does not count for a campaign.
     pub acked_batches_min: u64,
 }

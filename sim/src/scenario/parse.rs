@@ -31,6 +31,11 @@ const STRIKES_MAX: u128 = 10_000;
 /// # Errors
 /// When the file cannot be read, or says something that is not a scenario.
 pub fn load(path: &Path) -> anyhow::Result<Scenario> {
+    anyhow::ensure!(
+        !path.is_dir(),
+        "{0} is a directory; for all of its scenarios name {0}/*.toml",
+        path.display()
+    );
     let text = std::fs::read_to_string(path)
         .map_err(|error| anyhow::anyhow!("{}: cannot read this scenario: {error}", path.display()))?;
     Ok(read(path, text)?)
@@ -42,8 +47,8 @@ pub fn load(path: &Path) -> anyhow::Result<Scenario> {
 /// The first thing that is wrong, with its place.
 pub fn read(path: &Path, text: String) -> Result<Scenario, ScenarioError> {
     let source = Arc::new(Source { path: path.to_owned(), text });
-    let prose = opening_comment(&source)?;
     let mut top = table::parse(&source)?;
+    let prose = opening_comment(&source)?;
     let seeds = seeds(&source, &mut top)?;
     let duration: Choice<Duration> = top.choice("duration", "30s")?;
     let expect = expect(&source, &mut top)?;
@@ -127,8 +132,9 @@ fn expect(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Option<&'static s
 fn cluster(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Cluster, ScenarioError> {
     let mut table = match top.table("cluster")? {
         Some(table) => table,
-        None => return Err(top.error("a scenario needs a [cluster]")),
+        None => return Err(top.missing(&["cluster"])),
     };
+    let brokers_at = table.span_of("brokers");
     let cluster = Cluster {
         brokers: table.count("brokers", "1", BROKERS_MAX)?,
         network_delay: table.choice("network_delay", "100us..2ms")?,
@@ -137,7 +143,14 @@ fn cluster(source: &Arc<Source>, top: &mut Table<'_>) -> Result<Cluster, Scenari
         config: config(source, &mut table, check_broker_key)?,
     };
     table.finish()?;
-    Ok(cluster)
+    match cluster.brokers.ends().1 {
+        0 | 1 => Ok(cluster),
+        brokers => {
+            let message =
+                format!("{brokers} brokers do not find one another yet: no replication is simulated");
+            Err(ScenarioError::new(source, brokers_at, message).remedy("write brokers = 1"))
+        }
+    }
 }
 
 /// Kafka's keys, each checked as the broker will check it, with every value that may be drawn at its ends.
@@ -443,9 +456,9 @@ fn liveness(top: &mut Table<'_>) -> Result<Liveness, ScenarioError> {
 }
 
 fn budget(top: &mut Table<'_>) -> Result<Budget, ScenarioError> {
-    let mut budget = Budget { wall: Duration::from_secs(60), acked_batches_min: 200 };
+    let mut budget = Budget { cpu: Duration::from_secs(60), acked_batches_min: 200 };
     if let Some(mut table) = top.table("budget")? {
-        budget.wall = table.fixed("wall")?.unwrap_or(budget.wall);
+        budget.cpu = table.fixed("cpu")?.unwrap_or(budget.cpu);
         budget.acked_batches_min = table.fixed("acked_batches_min")?.unwrap_or(budget.acked_batches_min);
         table.finish()?;
     }

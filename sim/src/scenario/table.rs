@@ -183,7 +183,7 @@ impl<'a> Table<'a> {
             Choice::OneOf(names) => names.iter().collect(),
         };
         for (name, span) in given.into_iter().zip(spans) {
-            check_name(source, span, name, names, key)?;
+            check_name(source, span, name, names, &format!("value of `{key}`"))?;
         }
         Ok(choice)
     }
@@ -198,7 +198,7 @@ impl<'a> Table<'a> {
         let Some(entry) = self.take(key) else { return Ok(None) };
         let mut found = Vec::new();
         for (text, span) in entry.texts(source)? {
-            check_name(source, span, &text, names, key)?;
+            check_name(source, span, &text, names, &format!("value of `{key}`"))?;
             found.extend(names.iter().find(|name| **name == text));
         }
         Ok(Some(found))
@@ -334,7 +334,18 @@ impl<'a> Entry<'a> {
             }
             return Ok(Choice::OneOf(values));
         }
-        Choice::from_text(&self.text(source)?).ok_or_else(|| expected(self.span()))
+        let text = self.text(source)?;
+        Choice::from_text(&text).ok_or_else(|| match text.split_once("..") {
+            Some((low, high)) if T::from_text(low).is_some() && T::from_text(high).is_some() => {
+                ScenarioError::new(
+                    source,
+                    self.span(),
+                    format!("this range runs backwards, from {low} to {high}"),
+                )
+                .remedy("the smaller end comes first")
+            }
+            _ => expected(self.span()),
+        })
     }
 
     fn into_table(self, source: &'a Arc<Source>, title: String) -> Result<Table<'a>, ScenarioError> {

@@ -24,7 +24,7 @@ use crate::world::net::{LinkSettings, NetSettings};
 use crate::world::{Plant, Settings};
 
 /// More events than any honest seed has: one that goes in circles in simulated time is ended here, with all that is
-/// known of it, and long before its wall limit.
+/// known of it, and long before its limit of processor time.
 const EVENTS_MAX: u64 = 5_000_000;
 /// Events kept for people of a seed that is run alone.
 const EVENTS_KEPT: usize = 20_000;

@@ -108,9 +108,8 @@ fn each_planted_leak_ends_with_3() {
 fn a_seed_that_never_ends_ends_with_4_and_one_that_takes_its_process_along_with_1() {
     let dir = prepared("hangs", PAUSE);
     let text = std::fs::read_to_string(dir.join("small.toml")).expect("it was written");
-    std::fs::write(dir.join("short.toml"), text.replace("wall = \"20s\"", "wall = \"6s\""))
-        .expect("it can be");
-    for (plant, expected, check) in [("spin", 4, "wall_limit"), ("abort", 1, "process")] {
+    std::fs::write(dir.join("short.toml"), text.replace("cpu = \"20s\"", "cpu = \"6s\"")).expect("it can be");
+    for (plant, expected, check) in [("spin", 4, "cpu_limit"), ("abort", 1, "process")] {
         let output =
             sim(&dir, &["short.toml", "--seed", "1", "--plant", plant, "--format", "json", "--out", "out"]);
         assert_eq!(code(&output), Some(expected), "{plant}");
@@ -120,10 +119,10 @@ fn a_seed_that_never_ends_ends_with_4_and_one_that_takes_its_process_along_with_
 }
 
 #[test]
-fn a_seed_in_which_hardly_any_time_passes_ends_by_its_bound_of_events_long_before_the_wall_limit() {
+fn a_seed_in_which_hardly_any_time_passes_ends_by_its_bound_of_events_long_before_its_limit_of_time() {
     let dir = prepared("circles", PAUSE);
     let text = std::fs::read_to_string(dir.join("small.toml")).expect("it was written");
-    std::fs::write(dir.join("long.toml"), text.replace("wall = \"20s\"", "wall = \"300s\""))
+    std::fs::write(dir.join("long.toml"), text.replace("cpu = \"20s\"", "cpu = \"300s\""))
         .expect("it can be");
     let output =
         sim(&dir, &["long.toml", "--seed", "1", "--plant", "circle", "--format", "json", "--out", "out"]);

@@ -26,7 +26,7 @@ every = "5ms..20ms"
 kind = "consume"
 FAULTS
 [budget]
-wall = "20s"
+cpu = "20s"
 "#;
 
 /// A directory of this test alone, with the scenario in it.

@@ -68,7 +68,7 @@ fn unknown_keys_are_pointed_at() {
 fn unknown_names_are_pointed_at() {
     refuses("\"power_loss\"", "\"powr_loss\"", "19:8", &["no fault", "did you mean `power_loss`?"]);
     refuses("\"produce\"", "\"prodce\"", "15:8", &["did you mean `produce`?"]);
-    refuses("\"1\"]", "\"2\"]", "16:16", &["no acks", "one of: all, 1, 0"]);
+    refuses("\"1\"]", "\"2\"]", "16:16", &["no value of `acks`", "one of: all, 1, 0"]);
     let check = "expect = \"violation:acked_is_durabel\"\n\n[cluster]";
     refuses("\n[cluster]", check, "4:10", &["did you mean `acked_is_durable`?"]);
 }
@@ -82,10 +82,17 @@ fn kafkas_keys_are_checked_as_the_broker_checks_them() {
 
 #[test]
 fn values_of_the_wrong_kind_are_pointed_at() {
-    refuses("\"5s..10s\"", "\"10s..5s\"", "3:12", &["a time"]);
+    refuses("\"5s..10s\"", "\"10s..5s\"", "3:12", &["runs backwards, from 10s to 5s"]);
     refuses("\"5s..10s\"", "5", "3:12", &["a time such as"]);
     refuses("[1, 4]", "[1, \"many\"]", "11:18", &["a number"]);
     refuses("\"1..20\"", "\"20..1\"", "2:9", &["first..last"]);
+    refuses(
+        "brokers = 1",
+        "brokers = \"1..3\"",
+        "6:11",
+        &["3 brokers do not find one another yet", "brokers = 1"],
+    );
+    refuses("[cluster]", "[clustr]", "5:2", &["did you mean `cluster`?"]);
     refuses("brokers = 1", "brokers = { a = 1 }", "6:11", &["single value"]);
     refuses("[cluster]", "[cluster", "5:9", &[]);
 }
