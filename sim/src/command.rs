@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::batch::{self, Batch};
+use crate::campaign;
 use crate::case::Case;
 use crate::cli::{Format, RunArgs, default_jobs};
 use crate::fault;
@@ -135,6 +136,9 @@ fn report(arguments: &RunArgs, batches: &[(&Scenario, Batch)]) -> anyhow::Result
             Format::Json => println!("{}", report.json()),
         }
         worst = worst.max(report.ending());
+        if let Some(file) = &arguments.record {
+            failures.extend(campaign::record(file, &[report.campaign()]).err());
+        }
         failures.extend(report.write_files().err().map(|error| {
             anyhow::anyhow!("cannot write plans and traces to {}: {error}", arguments.out.display())
         }));
