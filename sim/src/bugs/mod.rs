@@ -14,6 +14,7 @@ use jangbu_core::museum::Switch;
 
 use crate::campaign::{self, Campaign};
 use crate::cli::{BugsArgs, Format, ToolChoice};
+use crate::fuzz::panics::silenced;
 use crate::museum::{Exhibit, Tool, exhibits, label};
 use crate::report::Ending;
 use crate::scenario::did_you_mean;
@@ -91,8 +92,8 @@ fn is_called(exhibit: &Exhibit, name: &str) -> bool {
 fn show(arguments: &BugsArgs, exhibit: &Exhibit, tool: Tool) -> anyhow::Result<Bug> {
     let hunt = |switches: &[Switch]| match tool {
         Tool::Scenario => scenario::hunt(arguments, switches),
-        Tool::FuzzRaft => fuzzing::hunt(arguments, Fuzzer::Raft, switches),
-        Tool::FuzzReplication => fuzzing::hunt(arguments, Fuzzer::Replication, switches),
+        Tool::FuzzRaft => silenced(|| fuzzing::hunt(arguments, Fuzzer::Raft, switches)),
+        Tool::FuzzReplication => silenced(|| fuzzing::hunt(arguments, Fuzzer::Replication, switches)),
     };
     let mut alone = Vec::new();
     if exhibit.hidden_by().is_some() {

@@ -10,6 +10,7 @@ use super::hunt::{self, Found, Hunt, Hunted};
 use super::script;
 use crate::campaign::{self, Campaign};
 use crate::cli::{Format, FuzzArgs, default_jobs};
+use crate::fuzz::panics::silenced;
 use crate::museum::{Tool, guards_shown_by};
 use crate::report::Ending;
 
@@ -48,14 +49,16 @@ pub fn run(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
         return find_planted(arguments);
     }
     let (first, last) = arguments.seed_range();
-    let hunted = hunt::run(&Hunt {
-        first_seed: first,
-        seeds: last - first + 1,
-        steps_max: arguments.steps_max().unwrap_or(u64::MAX),
-        cpu_max: Duration::MAX,
-        jobs: arguments.jobs.unwrap_or_else(default_jobs),
-        switches: Vec::new(),
-        shrinks: !arguments.no_shrink,
+    let hunted = silenced(|| {
+        hunt::run(&Hunt {
+            first_seed: first,
+            seeds: last - first + 1,
+            steps_max: arguments.steps_max().unwrap_or(u64::MAX),
+            cpu_max: Duration::MAX,
+            jobs: arguments.jobs.unwrap_or_else(default_jobs),
+            switches: Vec::new(),
+            shrinks: !arguments.no_shrink,
+        })
     });
     match arguments.format {
         Format::Text => print!("{}", text(&hunted)),
@@ -159,7 +162,7 @@ fn find_planted(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
         for (id, key, switch) in known {
             let mut hunt = Hunt::planted(*switch, first_seed, Duration::from_secs(arguments.cpu_seconds));
             hunt.shrinks = !arguments.no_shrink;
-            let hunted = hunt::run(&hunt);
+            let hunted = silenced(|| hunt::run(&hunt));
             let found = Found::from(&hunted);
             if arguments.format == Format::Text {
                 println!("{}", line(id, key, &found));

@@ -10,6 +10,7 @@ use super::report::FLOORS;
 use super::script;
 use crate::campaign::{self, Campaign};
 use crate::cli::{Format, FuzzArgs, default_jobs};
+use crate::fuzz::panics::silenced;
 use crate::museum::{Tool, guards_shown_by};
 use crate::progress::Progress;
 use crate::report::Ending;
@@ -37,15 +38,17 @@ pub fn run(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
     }
     let (first, last) = arguments.seed_range();
     let progress = Progress::counting(TOOL, "steps", arguments.steps_max());
-    let hunted = hunt::run(&Hunt {
-        first_seed: first,
-        seeds: last - first + 1,
-        steps_max: arguments.steps_max().unwrap_or(u64::MAX),
-        cpu_max: Duration::MAX,
-        jobs: arguments.jobs.unwrap_or_else(default_jobs),
-        switches: &[],
-        shrinks: !arguments.no_shrink,
-        progress: Some(&progress),
+    let hunted = silenced(|| {
+        hunt::run(&Hunt {
+            first_seed: first,
+            seeds: last - first + 1,
+            steps_max: arguments.steps_max().unwrap_or(u64::MAX),
+            cpu_max: Duration::MAX,
+            jobs: arguments.jobs.unwrap_or_else(default_jobs),
+            switches: &[],
+            shrinks: !arguments.no_shrink,
+            progress: Some(&progress),
+        })
     });
     progress.finish();
     match arguments.format {
@@ -155,9 +158,11 @@ fn find_planted(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
         let (id, name) = crate::museum::label(switch);
         let first_seed = arguments.seeds.map_or(1, |(first, _)| first);
         let switches = [switch];
-        let hunted = hunt::run(&Hunt {
-            shrinks: !arguments.no_shrink,
-            ..Hunt::planted(&switches, first_seed, Duration::from_secs(arguments.cpu_seconds))
+        let hunted = silenced(|| {
+            hunt::run(&Hunt {
+                shrinks: !arguments.no_shrink,
+                ..Hunt::planted(&switches, first_seed, Duration::from_secs(arguments.cpu_seconds))
+            })
         });
         if arguments.format == Format::Text {
             println!("{}", line(id, name, &hunted));
