@@ -78,7 +78,7 @@ fn append(file: &Path, campaigns: &[Campaign]) -> anyhow::Result<()> {
     }
     let (date, revision, tree) = (now(), revision(), tree());
     for campaign in campaigns {
-        writer.write_record(&columns(campaign, &date, &revision, &tree))?;
+        writer.write_record(columns(campaign, &date, &revision, &tree))?;
     }
     let lines = writer.into_inner()?;
     let mut file = OpenOptions::new().create(true).append(true).open(file)?;
