@@ -17,6 +17,8 @@ Examples:
   sim scenarios/fast/*.toml --time 10m --format json      as many seeds as ten minutes allow
   sim scenarios/fast/*.toml --seeds 100 --require-sites   did a crash strike at every disk call of the core?
   sim fuzz raft --steps 100000000 --jobs 2                the metadata quorum's machine alone, in any order
+  sim fuzz replication --only A1                          what happens without one guard, as a short schedule
+  sim bugs --list                                         bugs that others had, and what finds each here
   sim bugs --only C2,trust-index                          does the simulator find what these guards prevent?
 
 Exit codes:
@@ -96,38 +98,100 @@ pub struct RunArgs {
     /// Lists the faults, what they do and what must survive them
     #[arg(long)]
     pub list_faults: bool,
+    /// Appends a line for each scenario to this file, such as reports/campaigns.csv
+    #[arg(long, value_name = "FILE.csv")]
+    pub record: Option<PathBuf>,
 }
+
+const BUGS_EXAMPLES: &str = "\
+Examples:
+  sim bugs                                    every guard, three starts each
+  sim bugs --list                             the table alone, at once
+  sim bugs --only A1,hw-under-minisr          these two
+  sim bugs --tool fuzz --starts 20 --jobs 2   a campaign: medians of twenty starts
+  sim bugs --starts 20 --record reports/campaigns.csv
+
+Exit codes: 0 all found that should be, 1 one was missed, 2 a mistake, or a seed that fails with all guards on too";
 
 /// `sim bugs`
 #[derive(Args, Debug)]
+#[command(after_help = BUGS_EXAMPLES)]
 pub struct BugsArgs {
     /// Ids or names, separated by commas [default: all]
     #[arg(long, value_delimiter = ',', value_name = "ID,...")]
     pub only: Vec<String>,
-    /// Seeds of each of the ranges that begin at 1, 1001 and 2001
+    /// Only what this tool finds
+    #[arg(long, value_enum)]
+    pub tool: Option<ToolChoice>,
+    /// Prints the table without looking for anything
+    #[arg(long)]
+    pub list: bool,
+    /// Hunts for each, from seeds far apart; at least half of them must find it
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub starts: u64,
+    /// CPU seconds after which a fuzzer's start ends
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub cpu_seconds: u64,
+    /// Seeds of a scenario's start
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub seeds: u64,
     /// The scenario
     #[arg(long, value_name = "SCENARIO.toml", default_value = "scenarios/museum/storage.toml")]
     pub scenario: PathBuf,
-    /// Worker processes [default: one per core]
+    /// Threads, or worker processes [default: one per core]
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
+    /// Appends a line for each to this file, such as reports/campaigns.csv
+    #[arg(long, value_name = "FILE.csv")]
+    pub record: Option<PathBuf>,
     /// What is printed to stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// What looks for a bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ToolChoice {
+    /// The schedule fuzzers of machines
+    Fuzz,
+    /// The simulation of whole brokers
+    Scenario,
 }
 
 /// `sim fuzz`
 #[derive(Debug, Subcommand)]
 pub enum FuzzCommand {
     /// The metadata quorum
-    Raft(FuzzRaftArgs),
+    #[command(after_help = FUZZ_RAFT_EXAMPLES)]
+    Raft(FuzzArgs),
+    /// Replicas, the fetch loop, brokers' lives and the controller
+    #[command(after_help = FUZZ_REPLICATION_EXAMPLES)]
+    Replication(FuzzArgs),
 }
 
-/// `sim fuzz raft`
+const FUZZ_RAFT_EXAMPLES: &str = "\
+Examples:
+  sim fuzz raft                                          10 million steps
+  sim fuzz raft --steps 1000000000 --record reports/campaigns.csv
+  sim fuzz raft --seeds 17..17                           one seed
+  sim fuzz raft --only G4                                without this guard: the shortest schedule that shows why
+  sim fuzz raft --replay core/testdata/raft/election.txt
+
+Exit codes: 0 clean (with --only: all were found), 1 a violation or too few rare events, 2 a mistake";
+
+const FUZZ_REPLICATION_EXAMPLES: &str = "\
+Examples:
+  sim fuzz replication                                   10 million steps
+  sim fuzz replication --steps 300000000 --record reports/campaigns.csv
+  sim fuzz replication --seeds 17..17                    one seed
+  sim fuzz replication --only A1 > a1.txt                without this guard: the shortest schedule that shows why
+  sim fuzz replication --replay a1.txt                   the same again; lines may be taken out
+
+Exit codes: 0 clean (with --only: all were found), 1 a violation or too few rare events, 2 a mistake";
+
+/// `sim fuzz raft` and `sim fuzz replication`
 #[derive(Args, Debug)]
-pub struct FuzzRaftArgs {
+pub struct FuzzArgs {
     /// Seeds 1..N, or A..B with both ends included [default: as many as the steps allow]
     #[arg(long, value_name = "N|A..B", value_parser = seeds)]
     pub seeds: Option<(u64, u64)>,
@@ -146,12 +210,30 @@ pub struct FuzzRaftArgs {
     /// Prints a failing schedule as it is, with all that does not matter
     #[arg(long)]
     pub no_shrink: bool,
-    /// Plays a script, such as those in core/testdata/raft
+    /// Plays a script that was printed here, or is kept as a test
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "steps", "only"])]
     pub replay: Option<PathBuf>,
+    /// Appends a line to this file, such as reports/campaigns.csv
+    #[arg(long, value_name = "FILE.csv", conflicts_with_all = ["only", "replay"])]
+    pub record: Option<PathBuf>,
     /// What is printed to stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// Steps of a fuzzer when nothing else is asked for.
+const STEPS_DEFAULT: u64 = 10_000_000;
+
+impl FuzzArgs {
+    /// After how many steps no seed begins, if that is what ends it.
+    pub fn steps_max(&self) -> Option<u64> {
+        self.steps.or(self.seeds.is_none().then_some(STEPS_DEFAULT))
+    }
+
+    /// First and last seed, both included.
+    pub fn seed_range(&self) -> (u64, u64) {
+        self.seeds.unwrap_or((1, u64::MAX - 1))
+    }
 }
 
 /// What is printed to stdout.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::batch::{self, Batch, Verdict};
+use crate::campaign;
 use crate::case::Case;
 use crate::cli::{Format, RunArgs, default_jobs};
 use crate::fault;
@@ -138,6 +139,9 @@ impl Told {
             Format::Json => println!("{}", report.json()),
         }
         self.worst = self.worst.max(Some(report.ending()));
+        if let Some(file) = &arguments.record {
+            self.failures.extend(campaign::record(file, &[report.campaign()]).err());
+        }
         self.failures.extend(report.write_files().err().map(|error| {
             anyhow::anyhow!("cannot write plans and traces to {}: {error}", arguments.out.display())
         }));

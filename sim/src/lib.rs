@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod bugs;
+pub mod campaign;
 pub mod case;
 pub mod check;
 pub mod cli;

@@ -17,6 +17,9 @@ fn main() -> ExitCode {
         Some(Command::Worker) => sim::worker::serve().map(|()| sim::report::Ending::Passed),
         Some(Command::Bugs(arguments)) => sim::bugs::run(arguments),
         Some(Command::Fuzz(FuzzCommand::Raft(arguments))) => sim::fuzz::raft::command::run(arguments),
+        Some(Command::Fuzz(FuzzCommand::Replication(arguments))) => {
+            sim::fuzz::replication::command::run(arguments)
+        }
         None => sim::command::run(&cli.run),
     };
     match ended {

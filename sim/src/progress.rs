@@ -12,7 +12,9 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// The progress of one batch, on stderr.
 pub struct Progress {
     name: String,
-    seeds: u64,
+    unit: &'static str,
+    /// How many there will be, if that is known.
+    total: Option<u64>,
     bar: Option<ProgressBar>,
     lines: Mutex<Lines>,
 }
@@ -25,31 +27,55 @@ struct Lines {
 impl Progress {
     /// Progress over `seeds` seeds of the scenario `name`.
     pub fn new(name: &str, seeds: u64) -> Self {
-        let bar = (std::io::stderr().is_terminal() && seeds > 1).then(|| {
-            let bar = ProgressBar::new(seeds);
-            let style =
-                ProgressStyle::with_template("{prefix} [{bar:40}] {pos}/{len} seeds {msg} ({eta} left)")
-                    .expect("the template is well-formed");
+        Self::counting(name, "seeds", Some(seeds))
+    }
+
+    /// Progress over so many of whatever is counted.
+    pub fn counting(name: &str, unit: &'static str, total: Option<u64>) -> Self {
+        let bar = (std::io::stderr().is_terminal() && total != Some(1)).then(|| {
+            let (bar, template) = match total {
+                Some(total) => (
+                    ProgressBar::new(total),
+                    format!("{{prefix}} [{{bar:40}}] {{pos}}/{{len}} {unit} {{msg}} ({{eta}} left)"),
+                ),
+                None => {
+                    (ProgressBar::no_length(), format!("{{prefix}} {{pos}} {unit} {{msg}} ({{elapsed}})"))
+                }
+            };
+            let style = ProgressStyle::with_template(&template).expect("the template is well-formed");
             bar.set_style(style.progress_chars("=> "));
             bar.set_prefix(name.to_owned());
             bar
         });
-        Self { name: name.to_owned(), seeds, bar, lines: Mutex::new(Lines { done: 0, last: Instant::now() }) }
+        let lines = Mutex::new(Lines { done: 0, last: Instant::now() });
+        Self { name: name.to_owned(), unit, total, bar, lines }
     }
 
     /// One more seed is done; `failures` of all so far failed.
     pub fn seed_done(&self, failures: usize) {
         let failed = if failures == 0 { String::new() } else { format!(", {failures} failed") };
         if let Some(bar) = &self.bar {
-            bar.set_message(failed);
-            bar.inc(1);
+            bar.set_message(failed.clone());
+        }
+        self.step(1, &failed);
+    }
+
+    /// So many more are done.
+    pub fn advance(&self, count: u64) {
+        self.step(count, "");
+    }
+
+    fn step(&self, count: u64, remark: &str) {
+        if let Some(bar) = &self.bar {
+            bar.inc(count);
             return;
         }
         let mut lines = self.lines.lock().unwrap_or_else(|poison| poison.into_inner());
-        lines.done += 1;
+        lines.done += count;
         if lines.last.elapsed() >= LINE_EVERY {
             lines.last = Instant::now();
-            eprintln!("{}: {}/{} seeds{failed}", self.name, lines.done, self.seeds);
+            let of = self.total.map_or_else(String::new, |total| format!("/{total}"));
+            eprintln!("{}: {}{of} {}{remark}", self.name, lines.done, self.unit);
         }
     }
 

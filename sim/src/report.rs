@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::batch::{Batch, Verdict, parted};
+use crate::campaign::{self, Campaign};
 use crate::case::Case;
 use crate::outcome::{Outcome, Violated};
 use crate::plan::Plan;
@@ -209,6 +210,21 @@ impl Report<'_> {
             let word = verdict.outcome().map_or_else(|| !seed, |outcome| outcome.trace_hash);
             (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         })
+    }
+
+    /// Its line in the record of campaigns.
+    pub fn campaign(&self) -> Campaign {
+        let check = self.violations().into_iter().next().map(|violation| violation.check);
+        Campaign {
+            tool: "sim".to_owned(),
+            subject: self.scenario.path.to_string_lossy().into_owned() + &self.options(),
+            seeds: self.batch.verdicts.len() as u64 + self.batch.double_runs,
+            steps: self.sum(|outcome| outcome.events),
+            simulated_seconds: Some(self.sum(|outcome| outcome.simulated_ns) as f64 / 1e9),
+            cpu_seconds: self.sum(|outcome| outcome.cpu_ns) as f64 / 1e9,
+            per_million: Vec::new(),
+            verdict: campaign::verdict(self.ending(), check.as_deref()),
+        }
     }
 
     /// The JSON object.
@@ -482,14 +498,16 @@ fn difference(first: &Outcome, second: &Outcome) -> String {
     )
 }
 
-/// The commit that is checked out, with a mark when files were changed since.
+/// The commit that is checked out, with a mark when files were changed since, other than reports.
 pub fn revision() -> String {
     let git = |arguments: &[&str]| {
         let output = std::process::Command::new("git").args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
-    match (git(&["rev-parse", "--short=12", "HEAD"]), git(&["status", "--porcelain", "--untracked-files=no"]))
-    {
+    match (
+        git(&["rev-parse", "--short=12", "HEAD"]),
+        git(&["status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)reports"]),
+    ) {
         (Some(commit), Some(changes)) if changes.is_empty() => commit,
         (Some(commit), _) => format!("{commit}-changed"),
         _ => "unknown".to_owned(),

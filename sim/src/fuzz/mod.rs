@@ -4,6 +4,7 @@
 //! consensus, where the simulation of whole brokers is a smoke test.
 
 pub mod check;
+pub mod panics;
 pub mod raft;
 pub mod replication;
 pub mod shrink;

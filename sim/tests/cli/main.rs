@@ -1,6 +1,8 @@
 //! The command line from the outside: exit codes, what is printed, and what a replay repeats.
 
+mod bugs;
 mod codes;
+mod fuzz;
 mod replay;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +47,10 @@ fn sim(dir: &Path, arguments: &[&str]) -> Output {
 
 fn code(output: &Output) -> Option<i32> {
     output.status.code()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The one object that `--format json` prints.

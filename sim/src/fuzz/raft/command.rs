@@ -8,27 +8,14 @@ use serde_json::{Value, json};
 use super::cluster::Counts;
 use super::hunt::{self, Found, Hunt, Hunted};
 use super::script;
-use crate::cli::{Format, FuzzRaftArgs, default_jobs};
+use crate::campaign::{self, Campaign};
+use crate::cli::{Format, FuzzArgs, default_jobs};
+use crate::fuzz::panics::silenced;
+use crate::museum::{Tool, guards_shown_by};
 use crate::report::Ending;
 
-/// The guards whose absence this fuzzer can notice: those of the raft machine.
-pub const SWITCHES: &[Switch] = &[
-    Switch::VoteNoFsync,
-    Switch::VoteNoLogCheck,
-    Switch::RaftAckUnflushed,
-    Switch::RaftSelfUnflushed,
-    Switch::CommitOldEpoch,
-    Switch::ResumeLeader,
-    Switch::RaftTruncateBelowHighWatermark,
-    Switch::MatchFromLogEnd,
-    Switch::NoCheckQuorum,
-    Switch::NoPreVote,
-    Switch::SnapshotOffByOne,
-    Switch::SnapshotAboveHighWatermark,
-    Switch::ObserverNoFlush,
-    Switch::NoDirectoryId,
-    Switch::ReconfigureEarly,
-];
+/// What it calls itself.
+const TOOL: &str = "sim fuzz raft";
 
 /// A name, what is counted, and how often it must be.
 type Floor = (&'static str, fn(&Counts) -> u64, u64);
@@ -49,10 +36,11 @@ const FLOOR_STEPS_MIN: u64 = 1_000_000;
 /// Runs what the command line asks for.
 ///
 /// # Errors
-/// For an unknown guard or a script that cannot be read.
-pub fn run(arguments: &FuzzRaftArgs) -> anyhow::Result<Ending> {
+/// For an unknown guard, a script that cannot be read, or a record that cannot be written.
+pub fn run(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
     if let Some(path) = &arguments.replay {
-        let text = std::fs::read_to_string(path)?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
         let played = script::play(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
         print!("{}", played.text);
         return Ok(if played.violation.is_some() { Ending::Violated } else { Ending::Passed });
@@ -60,23 +48,42 @@ pub fn run(arguments: &FuzzRaftArgs) -> anyhow::Result<Ending> {
     if !arguments.only.is_empty() {
         return find_planted(arguments);
     }
-    let (first, last) = arguments.seeds.unwrap_or((1, u64::MAX - 1));
-    let steps_max = arguments.steps.unwrap_or(if arguments.seeds.is_some() { u64::MAX } else { 10_000_000 });
-    let hunted = hunt::run(&Hunt {
-        first_seed: first,
-        seeds: last - first + 1,
-        steps_max,
-        cpu_max: Duration::MAX,
-        jobs: arguments.jobs.unwrap_or_else(default_jobs),
-        switches: Vec::new(),
-        shrinks: !arguments.no_shrink,
+    let (first, last) = arguments.seed_range();
+    let hunted = silenced(|| {
+        hunt::run(&Hunt {
+            first_seed: first,
+            seeds: last - first + 1,
+            steps_max: arguments.steps_max().unwrap_or(u64::MAX),
+            cpu_max: Duration::MAX,
+            jobs: arguments.jobs.unwrap_or_else(default_jobs),
+            switches: Vec::new(),
+            shrinks: !arguments.no_shrink,
+        })
     });
     match arguments.format {
         Format::Text => print!("{}", text(&hunted)),
         Format::Json => println!("{}", json(&hunted)),
     }
     let is_fine = hunted.failure.is_none() && missed(&hunted).is_empty();
-    Ok(if is_fine { Ending::Passed } else { Ending::Violated })
+    let ending = if is_fine { Ending::Passed } else { Ending::Violated };
+    if let Some(file) = &arguments.record {
+        campaign::record(file, &[campaign(&hunted, ending)])?;
+    }
+    Ok(ending)
+}
+
+fn campaign(hunted: &Hunted, ending: Ending) -> Campaign {
+    let rate = |count: fn(&Counts) -> u64| per_million(count(&hunted.counts), hunted.steps);
+    Campaign {
+        tool: TOOL.to_owned(),
+        subject: "all guards on".to_owned(),
+        seeds: hunted.seeds,
+        steps: hunted.steps,
+        cpu_seconds: hunted.cpu_seconds,
+        per_million: FLOORS.iter().map(|(name, count, _)| (*name, rate(*count))).collect(),
+        verdict: campaign::verdict(ending, hunted.failure.as_ref().map(|failure| failure.violation.check)),
+        ..Campaign::default()
+    }
 }
 
 fn per_million(count: u64, steps: u64) -> f64 {
@@ -141,26 +148,27 @@ fn text(hunted: &Hunted) -> String {
     text
 }
 
-fn find_planted(arguments: &FuzzRaftArgs) -> anyhow::Result<Ending> {
+fn find_planted(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
     let mut bugs = Vec::new();
     let mut script = None;
     for name in &arguments.only {
         let name = name.trim();
+        let of_raft: Vec<Switch> = guards_shown_by(Tool::FuzzRaft).collect();
         let known = Switch::ALL.iter().filter(|(id, key, switch)| {
-            (name == "all" || id.eq_ignore_ascii_case(name) || *key == name) && SWITCHES.contains(switch)
+            (name == "all" || id.eq_ignore_ascii_case(name) || *key == name) && of_raft.contains(switch)
         });
         let before = bugs.len();
         let first_seed = arguments.seeds.map_or(1, |(first, _)| first);
         for (id, key, switch) in known {
             let mut hunt = Hunt::planted(*switch, first_seed, Duration::from_secs(arguments.cpu_seconds));
             hunt.shrinks = !arguments.no_shrink;
-            let hunted = hunt::run(&hunt);
+            let hunted = silenced(|| hunt::run(&hunt));
             let found = Found::from(&hunted);
             if arguments.format == Format::Text {
                 println!("{}", line(id, key, &found));
             }
             script = hunted.failure.map(|failure| failure.script);
-            bugs.push(json!({ "id": id, "name": key, "tool": "sim fuzz raft", "result": found }));
+            bugs.push(json!({ "id": id, "name": key, "tool": TOOL, "result": found }));
         }
         anyhow::ensure!(bugs.len() > before, "`{name}` is no guard of the raft machine");
     }

@@ -9,15 +9,18 @@ mod broker;
 mod budget;
 pub mod check;
 mod client;
+pub mod command;
 mod deliver;
 mod generate;
 mod heal;
+pub mod hunt;
 mod log;
 mod message;
 pub mod profile;
 mod quorum;
 pub mod report;
 mod run;
+pub mod script;
 pub mod shrink;
 mod step;
 #[cfg(test)]

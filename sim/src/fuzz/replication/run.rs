@@ -64,8 +64,13 @@ pub struct Found {
     pub seed: u64,
 }
 
+/// What the episode of a seed is like.
+pub(super) fn profile_of(seed: u64, switches: Switches) -> Profile {
+    Profile::draw(&mut Rng::from_seed(seed ^ 0x7265_706c_6963_6174), switches)
+}
+
 /// One episode. `schedule` gets its steps.
-fn episode(
+pub(super) fn episode(
     seed: u64,
     switches: Switches,
     schedule: &mut Vec<Action>,
@@ -121,8 +126,7 @@ pub fn run(settings: &Settings) -> Report {
 }
 
 fn failure(seed: u64, switches: Switches, schedule: &[Action], violation: Violation) -> Failure {
-    let mut rng = Rng::from_seed(seed ^ 0x7265_706c_6963_6174);
-    let profile = Profile::draw(&mut rng, switches);
+    let profile = profile_of(seed, switches);
     let schedule = shrink::shrink(&profile, schedule, violation.check);
     let violation = match catch_unwind(|| shrink::replay(&profile, &schedule)) {
         Ok(Err(violation)) => violation,
