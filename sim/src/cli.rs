@@ -66,7 +66,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N|A..B", value_parser = seeds)]
     pub seeds: Option<(u64, u64)>,
     /// Worker processes [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
     /// Runs this share of the seeds twice and compares the traces, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=100))]
@@ -139,7 +139,7 @@ pub struct BugsArgs {
     #[arg(long, value_name = "SCENARIO.toml", default_value = "scenarios/museum/storage.toml")]
     pub scenario: PathBuf,
     /// Threads, or worker processes [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
     /// Appends a line for each to this file, such as reports/campaigns.csv
     #[arg(long, value_name = "FILE.csv")]
@@ -199,7 +199,7 @@ pub struct FuzzArgs {
     #[arg(long, value_name = "N")]
     pub steps: Option<u64>,
     /// Threads [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
     /// Takes guards away one by one, by id or name (`all` for all), and shows that it is noticed
     #[arg(long, value_delimiter = ',', value_name = "ID,...")]
@@ -243,6 +243,11 @@ pub enum Format {
     Text,
     /// One JSON object per scenario.
     Json,
+}
+
+/// How many at a time: one at least.
+fn jobs(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|jobs| *jobs > 0).ok_or_else(|| "a number from 1 on".to_owned())
 }
 
 fn seeds(text: &str) -> Result<(u64, u64), String> {
