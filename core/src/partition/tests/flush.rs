@@ -54,9 +54,8 @@ fn a_checkpointed_high_watermark_acknowledges_nothing_that_is_not_flushed() {
     log.append(&idempotent(0), LeaderEpoch(2), NOW).unwrap();
     let partition = Partition::<TestEnv>::new(id, log, Offset(100), flush_first(), scene.directory.clone());
     partition.become_leader(&scene.env, EPOCH).unwrap();
-    let repeat = partition
-        .append_as_leader(&scene.env, &idempotent(0), Acks::All, LeaderEpoch::NONE, NOW)
-        .unwrap();
+    let repeat =
+        partition.append_as_leader(&scene.env, &idempotent(0), Acks::All, LeaderEpoch::NONE, NOW).unwrap();
     assert!(repeat.duplicate);
     assert_eq!(awaits(partition.acknowledge(&repeat, Acks::All)).mark, Mark::HighWatermark);
     scene.env.block_on(partition.flush(&scene.env, FlushScope::Everything));

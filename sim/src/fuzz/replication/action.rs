@@ -49,9 +49,11 @@ pub enum Action {
     Zombie { broker: u8, back: u8 },
     /// The partition moves to the brokers of this bit set; none gives a reassignment up.
     Reassign { brokers: u8 },
+    /// An operator has this broker lead: it is the first of the replicas from now on, and is elected if it is in sync.
+    Prefer { broker: u8 },
     /// The leader removes this many committed batches from the start of its log.
     Retain { broker: u8, count: u8 },
 }
 
 /// How many sorts of actions there are, for weights.
-pub const SORTS: usize = 22;
+pub const SORTS: usize = 23;

@@ -4,6 +4,7 @@ use crate::rng::Rng;
 
 use super::action::{Action, SORTS};
 use super::budget::{may_kill, may_lose_directory, may_lose_tail};
+use super::profile::Budget;
 use super::world::World;
 
 /// Draws by weight.
@@ -76,17 +77,21 @@ impl Generator {
             }
             20 => Action::MinInsync { value: 1 + self.rng.below(3) as u8 },
             21 => Action::Zombie { broker, back: 1 + self.rng.below(4) as u8 },
+            22 => Action::Prefer { broker },
             _ => return None,
         })
     }
 
     fn crash(&mut self, broker: u8, world: &World) -> Option<Action> {
         let wants_loss = self.rng.chance(0.9);
-        let lost = if wants_loss && may_lose_tail(world, broker) {
-            [1, 2, 4, 200][self.rng.below(4) as usize]
-        } else {
-            0
-        };
+        let may_lose = may_lose_tail(world, broker);
+        let log = &world.broker(broker).log;
+        let would_lose = may_lose && log.flushed < log.end();
+        if world.profile.budget != Budget::KillsOnly && wants_loss && !would_lose && self.rng.chance(0.6) {
+            // What may be lost is rather kept for a broker that has something to lose.
+            return None;
+        }
+        let lost = if wants_loss && may_lose { [1, 2, 4, 200][self.rng.below(4) as usize] } else { 0 };
         (lost > 0 || may_kill(world, broker)).then_some(Action::Crash { broker, lost })
     }
 

@@ -10,6 +10,7 @@ mod budget;
 pub mod check;
 mod client;
 mod deliver;
+mod emphasis;
 mod generate;
 mod heal;
 mod log;

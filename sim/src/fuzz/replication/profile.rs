@@ -5,6 +5,7 @@ use crate::rng::Rng;
 use jangbu_core::museum::Switches;
 
 use super::action::SORTS;
+use super::emphasis::{MIN_INSYNC, REASSIGN, RETAIN, emphasise};
 use super::message::KINDS;
 
 /// How much may be lost, and so what must hold.
@@ -96,6 +97,7 @@ const USUAL: [u16; SORTS] = [
     0,   // Retain
     3,   // MinInsync
     3,   // Zombie
+    1,   // Prefer
 ];
 
 impl Profile {
@@ -125,10 +127,10 @@ impl Profile {
             };
         }
         if has_retention {
-            weights[19] = 12;
+            weights[RETAIN] = 12;
         }
         if rng.chance(0.6) {
-            weights[18] = 0;
+            weights[REASSIGN] = 0;
         }
         let mut readiness = [256; KINDS];
         for _ in 0..rng.below(4) {
@@ -146,10 +148,10 @@ impl Profile {
             .then(|| 1 + rng.below(u64::from(brokers)) as u8);
         // It ends eligibility: with a lossy failure besides, an operator may be needed.
         if rng.chance(0.6) || matches!(budget, Budget::Lossy | Budget::FlushedLossy) {
-            weights[20] = 0;
+            weights[MIN_INSYNC] = 0;
         }
         let unclean_election = budget == Budget::Beyond && rng.chance(0.5);
-        Self {
+        let mut profile = Self {
             switches,
             unclean_election,
             brokers,
@@ -167,7 +169,9 @@ impl Profile {
             readiness,
             actions: 50 + rng.below(251) as u32,
             window: 1 + rng.below(3) as u8,
-        }
+        };
+        emphasise(rng, &mut profile);
+        profile
     }
 
     /// Whether nothing acknowledged may be lost.

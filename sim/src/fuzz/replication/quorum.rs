@@ -329,6 +329,18 @@ impl Quorum {
         let _ = self.carry_out(&Command::AlterReassignments { partitions });
     }
 
+    /// An operator makes a replica the preferred leader, and has it elected.
+    pub fn prefer(&mut self, broker: BrokerId) {
+        let view = self.view();
+        if view.is_reassigning || !view.replicas.contains(&broker) {
+            return;
+        }
+        let others = view.replicas.iter().copied().filter(|replica| *replica != broker);
+        let target = std::iter::once(broker).chain(others).collect();
+        self.reassign(Some(target));
+        self.elect(ElectionKind::Preferred);
+    }
+
     /// ElectLeaders.
     pub fn elect(&mut self, kind: ElectionKind) {
         let partitions = Some(vec![self.partition]);

@@ -140,7 +140,12 @@ pub fn find(switches: &[Switch], start_seed: u64, cpu_limit: Duration) -> Option
     let mut schedule = Vec::with_capacity(400);
     for seed in start_seed.. {
         if let Err(violation) = episode(seed, switches, &mut schedule, &mut counts) {
-            return Some(Found { steps: counts.steps, cpu: cpu() - begin, check: violation.check, seed });
+            let found = Found { steps: counts.steps, cpu: cpu() - begin, check: violation.check, seed };
+            // What fails with all guards on too says nothing about this one.
+            let (mut again, mut others) = (Vec::new(), Counts::default());
+            if episode(seed, Switches::default(), &mut again, &mut others).is_ok() {
+                return Some(found);
+            }
         }
         if seed % 16 == 0 && cpu() - begin >= cpu_limit {
             return None;

@@ -71,6 +71,10 @@ impl World {
                 Ok(())
             }
             Action::Reassign { brokers } => self.reassign(brokers),
+            Action::Prefer { broker } => {
+                self.controller.prefer(BrokerId(i32::from(broker)));
+                self.after_controller()
+            }
             Action::Retain { broker, count } if self.broker(broker).runs() => {
                 self.retain(broker, count.into())
             }

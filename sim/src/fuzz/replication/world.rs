@@ -127,6 +127,7 @@ impl World {
             self.counts.swept += 1;
         }
         if !broker.lifecycle.may_publish(offset) || broker.published.is_some_and(|at| at >= target) {
+            check::deposed(self, number)?;
             return check::candidates(self);
         }
         broker.published = Some(target);

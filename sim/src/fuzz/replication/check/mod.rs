@@ -19,7 +19,7 @@ pub use clients::{failed, finally, told};
 pub use controller_state::{controller_state, quorum_superset};
 pub use epoch_cache::epoch_cache;
 pub use high_watermark::{high_watermark, replicated};
-pub use leaders::{epochs_rise, new_leader};
+pub use leaders::{deposed, epochs_rise, new_leader};
 pub use log_start::log_start;
 pub use offsets::{Book, appended};
 pub use progress::{converged, stuck};

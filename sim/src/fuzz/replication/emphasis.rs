@@ -1,0 +1,69 @@
+//! What some episodes dwell on. Swarm testing makes each kind of event rare in some episodes and frequent in others; what
+//! takes several kinds together, in the right proportion, is drawn here.
+
+use crate::rng::Rng;
+
+use super::message::Kind;
+use super::profile::{Budget, Profile};
+
+/// Places of actions among the weights, in the order of [`draw`](super::generate).
+/// [`Metadata`](super::action::Action::Metadata).
+pub const METADATA: usize = 5;
+/// [`Flush`](super::action::Action::Flush).
+pub const FLUSH: usize = 6;
+/// [`Crash`](super::action::Action::Crash).
+pub const CRASH: usize = 10;
+/// [`LoseDirectory`](super::action::Action::LoseDirectory).
+pub const LOSE_DIRECTORY: usize = 11;
+/// [`Restart`](super::action::Action::Restart).
+pub const RESTART: usize = 12;
+/// [`Pause`](super::action::Action::Pause).
+pub const PAUSE: usize = 13;
+/// [`Sessions`](super::action::Action::Sessions).
+pub const SESSIONS: usize = 16;
+/// [`Reassign`](super::action::Action::Reassign).
+pub const REASSIGN: usize = 18;
+/// [`Retain`](super::action::Action::Retain).
+pub const RETAIN: usize = 19;
+/// [`MinInsync`](super::action::Action::MinInsync).
+pub const MIN_INSYNC: usize = 20;
+/// [`Prefer`](super::action::Action::Prefer).
+pub const PREFER: usize = 22;
+
+/// Changes a profile that was drawn.
+pub fn emphasise(rng: &mut Rng, profile: &mut Profile) {
+    match rng.below(8) {
+        0 | 1 => leaderships(rng, profile),
+        2 => incarnations(rng, profile),
+        _ => {}
+    }
+}
+
+/// Leaderships follow each other among brokers that all stay in sync, and some brokers learn of it late: what is left of
+/// one epoch meets the next but one (KIP-279, KIP-320).
+fn leaderships(rng: &mut Rng, profile: &mut Profile) {
+    let weights = &mut profile.weights;
+    weights[PREFER] = [20, 60][rng.below(2) as usize];
+    weights[METADATA] = [30, 60, 120][rng.below(3) as usize];
+    for rare in [CRASH, PAUSE, REASSIGN, MIN_INSYNC] {
+        weights[rare] /= 4;
+    }
+}
+
+/// Followers die and come back, another incarnation each time and often with less, while what their leader proposed
+/// because of the one before is still on its way (KIP-903).
+fn incarnations(rng: &mut Rng, profile: &mut Profile) {
+    let weights = &mut profile.weights;
+    weights[CRASH] = 30;
+    weights[RESTART] = 120;
+    weights[METADATA] = 120;
+    weights[FLUSH] = 2;
+    weights[LOSE_DIRECTORY] = [0, 20][rng.below(2) as usize];
+    weights[REASSIGN] = 0;
+    weights[SESSIONS] = 20;
+    if profile.budget == Budget::KillsOnly {
+        return;
+    }
+    profile.readiness = [256; super::message::KINDS];
+    profile.readiness[Kind::AlterPartition as usize] = [2, 8, 16][rng.below(3) as usize];
+}
