@@ -7,6 +7,10 @@ use super::message::Kind;
 use super::profile::{Budget, Profile};
 
 /// Places of actions among the weights, in the order of [`draw`](super::generate).
+/// [`Tick`](super::action::Action::Tick).
+pub const TICK: usize = 2;
+/// [`Timers`](super::action::Action::Timers).
+pub const TIMERS: usize = 3;
 /// [`Metadata`](super::action::Action::Metadata).
 pub const METADATA: usize = 5;
 /// [`Flush`](super::action::Action::Flush).
@@ -32,11 +36,20 @@ pub const PREFER: usize = 22;
 
 /// Changes a profile that was drawn.
 pub fn emphasise(rng: &mut Rng, profile: &mut Profile) {
-    match rng.below(8) {
-        0 | 1 => leaderships(rng, profile),
-        2 => incarnations(rng, profile),
+    if rng.chance(0.15) {
+        profile.attention = attention(rng);
+    }
+    match rng.below(12) {
+        0..=2 => leaderships(rng, profile),
+        3 | 4 => incarnations(rng, profile),
+        5 => moves(profile),
         _ => {}
     }
+}
+
+/// Some brokers read the metadata late.
+fn attention(rng: &mut Rng) -> [u16; 5] {
+    std::array::from_fn(|_| [256, 256, 60, 16][rng.below(4) as usize])
 }
 
 /// Leaderships follow each other among brokers that all stay in sync, and some brokers learn of it late: what is left of
@@ -48,6 +61,24 @@ fn leaderships(rng: &mut Rng, profile: &mut Profile) {
     for rare in [CRASH, PAUSE, REASSIGN, MIN_INSYNC] {
         weights[rare] /= 4;
     }
+    if rng.chance(0.5) {
+        // Nothing else happens: no session ends, nobody falls out of sync.
+        for rare in [TICK, TIMERS, SESSIONS, PAUSE] {
+            weights[rare] /= 6;
+        }
+    }
+    profile.attention = attention(rng);
+}
+
+/// The partition moves to and fro while brokers stop and start (KIP-455).
+fn moves(profile: &mut Profile) {
+    profile.brokers = profile.brokers.max(4);
+    let weights = &mut profile.weights;
+    weights[REASSIGN] = 20;
+    weights[CRASH] = 16;
+    weights[RESTART] = 60;
+    weights[METADATA] = 90;
+    weights[MIN_INSYNC] = 0;
 }
 
 /// Followers die and come back, another incarnation each time and often with less, while what their leader proposed

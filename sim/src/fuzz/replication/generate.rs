@@ -54,6 +54,10 @@ impl Generator {
             3 => Action::Timers { broker },
             4 if host.runs() && host.replica.followed().is_some() => Action::Fetch { broker },
             5 if host.runs() && host.looked_at < newest => {
+                let attention = world.profile.attention[usize::from(broker) - 1];
+                if self.rng.below(256) >= u64::from(attention) {
+                    return None;
+                }
                 Action::Metadata { broker, states: [1, 1, 2, 5, 255][self.rng.below(5) as usize] }
             }
             6 if host.runs() => Action::Flush { broker },

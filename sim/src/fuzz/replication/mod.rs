@@ -25,7 +25,7 @@ mod step;
 mod tests;
 mod world;
 
-pub use run::{Failure, Found, Report, Settings, find, run};
+pub use run::{Failure, Found, Report, Settings, find, find_by, run};
 
 /// The most brokers of an episode.
 pub const BROKERS_MAX: usize = 5;

@@ -54,6 +54,8 @@ pub struct Profile {
     pub weights: [u16; SORTS],
     /// Of 256, how readily a message of each kind is delivered when it is picked.
     pub readiness: [u16; KINDS],
+    /// Of 256, how readily each broker reads on in the metadata.
+    pub attention: [u16; 5],
     /// How many actions before everything heals.
     pub actions: u32,
     /// The most batches that a client has under way.
@@ -167,6 +169,7 @@ impl Profile {
             stays_down,
             weights,
             readiness,
+            attention: [256; 5],
             actions: 50 + rng.below(251) as u32,
             window: 1 + rng.below(3) as u8,
         };

@@ -107,7 +107,7 @@ impl World {
                 self.brokers[usize::from(broker) - 1].lose_directory(profile);
                 self.counts.lost_directories += 1;
             }
-            Action::Restart { broker } if !self.broker(broker).is_up => self.restart(broker),
+            Action::Restart { broker } if !self.broker(broker).is_up => return self.restart(broker),
             Action::Pause { broker } => self.broker_mut(broker).is_paused = true,
             Action::Resume { broker } => self.broker_mut(broker).is_paused = false,
             Action::Drain { broker } if self.broker(broker).runs() => {
@@ -121,11 +121,15 @@ impl World {
     }
 
     /// A broker that is down starts.
-    pub fn restart(&mut self, number: u8) {
+    ///
+    /// # Errors
+    /// When its log is not what it must be.
+    pub fn restart(&mut self, number: u8) -> Checked {
         let now_ms = self.now_ms;
         let profile = &self.profile;
         self.brokers[usize::from(number) - 1].start(profile, now_ms);
         self.send_due(number);
+        check::recovered(self, number)
     }
 
     fn position(&self, from: Node, to: Node, kind: Kind, nth: u8) -> Option<usize> {

@@ -260,6 +260,7 @@ impl World {
         let is_flushed = self.profile.flush_before_ack;
         let broker = self.broker_mut(number);
         let end = broker.log.end();
+        broker.written = Some(broker.log.clone());
         if lost > 0 {
             broker.log.lose_tail(end - lost);
         }

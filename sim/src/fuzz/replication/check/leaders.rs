@@ -18,13 +18,7 @@ pub fn new_leader(world: &mut World, number: u8) -> Result<(), Violation> {
             format!("leader {number} begins at {end} without all {committed} committed records"),
         );
     }
-    if !world.profile.has_retention && broker.log.producers != broker.log.folded_producers() {
-        return violated(
-            "W12",
-            format!("leader {number} begins with producers that its log does not tell of"),
-        );
-    }
-    Ok(())
+    super::producers::is_folded(world, number)
 }
 
 /// A broker looked at the metadata: it leads no longer when it has read that its leadership is over, though it drains

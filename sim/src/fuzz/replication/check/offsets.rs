@@ -25,8 +25,6 @@ pub struct Book {
     pub read: Vec<Option<u32>>,
     /// The next sequence of each idempotent producer in the committed log.
     pub next_sequences: [(i16, i32); 16],
-    /// Values of idempotent producers that are committed.
-    pub committed_values: Vec<u32>,
 }
 
 /// A leader appended a record of a client.
