@@ -17,6 +17,10 @@ pub enum Action {
     Timers { broker: u8 },
     /// A broker begins the rounds of its fetchers that may begin.
     Fetch { broker: u8 },
+    /// A follower fetches, and what it asks and is answered passes everything else on its way.
+    Exchange { broker: u8 },
+    /// A client sends a batch, and what it sent passes everything else on its way.
+    Write { client: u8, via: u8 },
     /// A broker publishes this many more states of the metadata, but looks at the last of them alone.
     Metadata { broker: u8, states: u8 },
     /// What a broker has is on its disk now, and its checkpoint.
@@ -56,4 +60,4 @@ pub enum Action {
 }
 
 /// How many sorts of actions there are, for weights.
-pub const SORTS: usize = 23;
+pub const SORTS: usize = 25;

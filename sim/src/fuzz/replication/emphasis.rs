@@ -3,18 +3,21 @@
 
 use crate::rng::Rng;
 
-use super::message::Kind;
+use super::action::SORTS;
+use super::message::{KINDS, Kind};
 use super::profile::{Budget, Profile};
 
 /// Places of actions among the weights, in the order of [`draw`](super::generate).
-/// [`Tick`](super::action::Action::Tick).
-pub const TICK: usize = 2;
-/// [`Timers`](super::action::Action::Timers).
-pub const TIMERS: usize = 3;
+/// [`Deliver`](super::action::Action::Deliver).
+pub const DELIVER: usize = 0;
+/// [`Fetch`](super::action::Action::Fetch).
+pub const FETCH: usize = 4;
 /// [`Metadata`](super::action::Action::Metadata).
 pub const METADATA: usize = 5;
 /// [`Flush`](super::action::Action::Flush).
 pub const FLUSH: usize = 6;
+/// [`Consume`](super::action::Action::Consume).
+pub const CONSUME: usize = 9;
 /// [`Crash`](super::action::Action::Crash).
 pub const CRASH: usize = 10;
 /// [`LoseDirectory`](super::action::Action::LoseDirectory).
@@ -33,6 +36,11 @@ pub const RETAIN: usize = 19;
 pub const MIN_INSYNC: usize = 20;
 /// [`Prefer`](super::action::Action::Prefer).
 pub const PREFER: usize = 22;
+
+/// [`Exchange`](super::action::Action::Exchange).
+pub const EXCHANGE: usize = 23;
+/// [`Write`](super::action::Action::Write).
+pub const WRITE: usize = 24;
 
 /// Changes a profile that was drawn.
 pub fn emphasise(rng: &mut Rng, profile: &mut Profile) {
@@ -62,10 +70,12 @@ fn leaderships(rng: &mut Rng, profile: &mut Profile) {
         weights[rare] /= 4;
     }
     if rng.chance(0.5) {
-        // Nothing else happens: no session ends, nobody falls out of sync.
-        for rare in [TICK, TIMERS, SESSIONS, PAUSE] {
-            weights[rare] /= 6;
-        }
+        // Hardly anything else happens: no session ends, nobody falls out of sync, no message is late but the metadata.
+        *weights = [0; SORTS];
+        (weights[PREFER], weights[METADATA]) = (60, 100);
+        (weights[EXCHANGE], weights[WRITE]) = (100, 40);
+        (weights[DELIVER], weights[FETCH], weights[CONSUME]) = (30, 10, 6);
+        (weights[CRASH], weights[RESTART]) = (2, 20);
     }
     profile.attention = attention(rng);
 }
@@ -79,6 +89,7 @@ fn moves(profile: &mut Profile) {
     weights[RESTART] = 60;
     weights[METADATA] = 90;
     weights[MIN_INSYNC] = 0;
+    (weights[EXCHANGE], weights[WRITE]) = (100, 20);
 }
 
 /// Followers die and come back, another incarnation each time and often with less, while what their leader proposed
@@ -92,9 +103,10 @@ fn incarnations(rng: &mut Rng, profile: &mut Profile) {
     weights[LOSE_DIRECTORY] = [0, 20][rng.below(2) as usize];
     weights[REASSIGN] = 0;
     weights[SESSIONS] = 20;
+    (weights[EXCHANGE], weights[WRITE]) = (150, 40);
     if profile.budget == Budget::KillsOnly {
         return;
     }
-    profile.readiness = [256; super::message::KINDS];
+    profile.readiness = [256; KINDS];
     profile.readiness[Kind::AlterPartition as usize] = [2, 8, 16][rng.below(3) as usize];
 }

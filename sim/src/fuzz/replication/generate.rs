@@ -58,7 +58,7 @@ impl Generator {
                 if self.rng.below(256) >= u64::from(attention) {
                     return None;
                 }
-                Action::Metadata { broker, states: [1, 1, 2, 5, 255][self.rng.below(5) as usize] }
+                Action::Metadata { broker, states: [1, 1, 2, 2, 4, 255][self.rng.below(6) as usize] }
             }
             6 if host.runs() => Action::Flush { broker },
             7 if clients > 0 => {
@@ -82,6 +82,8 @@ impl Generator {
             20 => Action::MinInsync { value: 1 + self.rng.below(3) as u8 },
             21 => Action::Zombie { broker, back: 1 + self.rng.below(4) as u8 },
             22 => Action::Prefer { broker },
+            23 if host.runs() && host.replica.followed().is_some() => Action::Exchange { broker },
+            24 if clients > 0 => Action::Write { client: self.rng.below(clients) as u8, via: broker },
             _ => return None,
         })
     }
@@ -91,7 +93,7 @@ impl Generator {
         let may_lose = may_lose_tail(world, broker);
         let log = &world.broker(broker).log;
         let would_lose = may_lose && log.flushed < log.end();
-        if world.profile.budget != Budget::KillsOnly && wants_loss && !would_lose && self.rng.chance(0.6) {
+        if world.profile.budget != Budget::KillsOnly && wants_loss && !would_lose && self.rng.chance(0.85) {
             // What may be lost is rather kept for a broker that has something to lose.
             return None;
         }

@@ -83,7 +83,7 @@ const USUAL: [u16; SORTS] = [
     40,  // Timers
     110, // Fetch
     45,  // Metadata
-    14,  // Flush
+    10,  // Flush
     50,  // Produce
     10,  // Retry
     14,  // Consume
@@ -100,6 +100,8 @@ const USUAL: [u16; SORTS] = [
     3,   // MinInsync
     3,   // Zombie
     1,   // Prefer
+    12,  // Exchange
+    4,   // Write
 ];
 
 impl Profile {

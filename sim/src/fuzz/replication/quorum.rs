@@ -190,6 +190,12 @@ impl Quorum {
         Ok(image)
     }
 
+    /// For the test of the check that compares the records with the image.
+    #[cfg(test)]
+    pub fn forget_last_record(&mut self) {
+        self.records.pop();
+    }
+
     /// The newest state.
     pub fn view(&self) -> &View {
         &self.views[self.views.len() - 1]

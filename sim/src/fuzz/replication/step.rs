@@ -31,6 +31,8 @@ impl World {
                 self.fetch(broker);
                 Ok(())
             }
+            Action::Exchange { broker } => self.exchange(broker),
+            Action::Write { client, via } => self.write(client, via),
             Action::Metadata { broker, states } if self.broker(broker).runs() => {
                 self.publish(broker, states.into())
             }
@@ -227,6 +229,47 @@ impl World {
             let body = Body::AlterPartitionAnswer { ticket, leader_epoch, result: Err(rejection) };
             self.send(CONTROLLER, number, message.process, message.connection, body);
         }
+    }
+
+    /// One round of a fetcher, without delay.
+    fn exchange(&mut self, number: u8) -> Checked {
+        let before = self.bag.len();
+        self.fetch(number);
+        if self.bag.len() == before {
+            return Ok(());
+        }
+        let Some(message) = self.bag.pop() else { return Ok(()) };
+        let leader = message.to;
+        if self.broker(leader).is_paused {
+            self.bag.push(message);
+            return Ok(());
+        }
+        self.counts.steps += 2;
+        self.deliver(message)?;
+        let is_answer = |message: &Message| {
+            message.from == leader && message.to == number && message.body.kind() == Kind::FetchResponse
+        };
+        let Some(index) = self.bag.iter().rposition(is_answer) else { return Ok(()) };
+        let answer = self.bag.remove(index);
+        self.deliver(answer)
+    }
+
+    /// Batches of a client, in the order of its connection, without delay.
+    fn write(&mut self, client: u8, via: u8) -> Checked {
+        self.produce(client, via, false);
+        let from = super::message::CLIENTS + client;
+        let Some(host) = self.clients.get(usize::from(client)) else { return Ok(()) };
+        let (connection, target) = (host.connection, host.target);
+        if target == CONTROLLER || self.broker(target).is_paused {
+            return Ok(());
+        }
+        let is_it = |message: &Message| message.from == from && message.connection == connection;
+        while let Some(index) = self.bag.iter().position(is_it) {
+            self.counts.steps += 1;
+            let message = self.bag.remove(index);
+            self.deliver(message)?;
+        }
+        Ok(())
     }
 
     fn produce(&mut self, client: u8, via: u8, fails: bool) {
