@@ -320,6 +320,7 @@ impl World {
         let Some(hash) = broker.log.hash_at(start) else { return Ok(()) };
         broker.log.move_start(start, hash);
         broker.replica.log_start_moved(&broker.log);
+        self.book.has_retained |= start > 0;
         check::log_start(self, number)
     }
 }

@@ -8,7 +8,8 @@ use super::action::Action::{
 };
 use super::check::Violation;
 use super::message::Kind::{
-    self, AlterPartition, AlterPartitionAnswer, FetchResponse, Heartbeat, HeartbeatAnswer, Register,
+    self, AlterPartition, AlterPartitionAnswer, FetchResponse, Heartbeat, HeartbeatAnswer, ProduceAnswer,
+    Register,
 };
 use super::profile::ClientKind::{Idempotent, Leader, None};
 use super::profile::{Budget, Profile};
@@ -261,6 +262,47 @@ fn a_broker_may_die_for_good_only_when_none_of_the_others_drains() {
         Drain { broker: 1 },
         Deliver { from: 0, to: 3, kind: HeartbeatAnswer, nth: 0 },
         Deliver { from: 2, to: 1, kind: Kind::Fetch, nth: 0 },
+    ];
+    assert_eq!(violation(&profile, &schedule), Option::None);
+}
+
+#[test]
+fn a_producer_whose_removed_batches_a_new_replica_never_had_begins_with_any_sequence() {
+    // Nobody who had them is a replica any more, so that no log's start tells of it (KIP-360).
+    let profile = Profile {
+        brokers: 3,
+        replicas: 3,
+        min_insync_replicas: 1,
+        budget: Budget::KillsOnly,
+        flush_before_ack: false,
+        lag_ms: 30000,
+        clock_rates: [1050, 1050, 1000, 1000, 950],
+        clients: vec![Idempotent, None],
+        has_retention: true,
+        stays_down: Option::None,
+        window: 1,
+        ..calm()
+    };
+    let schedule = [
+        Fetch { broker: 2 },
+        Produce { client: 1, via: 1, fails: false },
+        Deliver { from: 11, to: 1, kind: Kind::Produce, nth: 0 },
+        Deliver { from: 2, to: 1, kind: Kind::Fetch, nth: 0 },
+        Deliver { from: 1, to: 2, kind: FetchResponse, nth: 0 },
+        Fetch { broker: 2 },
+        Deliver { from: 2, to: 1, kind: Kind::Fetch, nth: 0 },
+        Fetch { broker: 3 },
+        Deliver { from: 3, to: 1, kind: Kind::Fetch, nth: 0 },
+        Deliver { from: 1, to: 3, kind: FetchResponse, nth: 0 },
+        Fetch { broker: 3 },
+        Deliver { from: 3, to: 1, kind: Kind::Fetch, nth: 0 },
+        Retain { broker: 1, count: 2 },
+        Reassign { brokers: 4 },
+        Metadata { broker: 3, states: 1 },
+        Produce { client: 0, via: 3, fails: false },
+        Deliver { from: 10, to: 3, kind: Kind::Produce, nth: 0 },
+        Deliver { from: 3, to: 10, kind: ProduceAnswer, nth: 0 },
+        Produce { client: 0, via: 3, fails: false },
     ];
     assert_eq!(violation(&profile, &schedule), Option::None);
 }

@@ -17,6 +17,8 @@ struct Leadership {
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     by_epoch: Vec<Option<Leadership>>,
+    /// Whether committed records were removed from the start of a log.
+    pub has_retained: bool,
     /// Values whose clients were told that they are nowhere.
     pub failed: Vec<u32>,
     /// Values that were acknowledged with acks=all: the client, the value, where.
