@@ -348,7 +348,8 @@ fn a_follower_cuts_nothing_because_its_next_leader_says_so_who_leads_an_older_ep
 
 #[test]
 fn a_log_that_is_opened_again_below_what_was_on_the_disk_is_seen() {
-    let profile = Profile { budget: Budget::KillsOnly, clients: vec![Idempotent], brokers: 3, ..calm() };
+    let (brokers, replicas, clients) = (3, 3, vec![Idempotent]);
+    let profile = Profile { budget: Budget::KillsOnly, brokers, replicas, clients, ..calm() };
     let mut world = World::new(&profile);
     let steps = [Write { client: 0, via: 1 }, Flush { broker: 1 }, Crash { broker: 1, lost: 0 }];
     for step in steps {
