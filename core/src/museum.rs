@@ -24,6 +24,9 @@ switches! {
     NoPartitionEpoch = "B5", "no-partition-epoch";
     /// A proposal may name another incarnation of a replica than lives now (KIP-903, KAFKA-14139).
     NoBrokerEpoch = "B6", "no-broker-epoch";
+    /// A leader names the incarnation of a replica that joins by what it reads when it sends, not by the fetch that showed
+    /// it caught up (KAFKA-15221).
+    EpochCheckTwice = "B6", "epoch-check-twice";
     /// A fenced replica, or one that shuts down, may join the ISR (KIP-841, KAFKA-13916).
     IsrAllowFenced = "B7", "isr-allow-fenced";
     /// There are no eligible leader replicas: the last one in sync stays so, whatever becomes of it (KIP-966).

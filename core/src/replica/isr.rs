@@ -211,6 +211,16 @@ impl Leader {
         }
     }
 
+    /// Only with a guard off: the incarnations are read a second time, when the proposal is sent. They are those of the
+    /// fetches that were judged, and stay so however often it is sent (KAFKA-15221).
+    fn name_present_incarnations(&self, request: &mut AlterIsr) {
+        for (member, epoch) in &mut request.isr {
+            if let Some(standing) = self.remote(*member).and_then(|remote| remote.standing) {
+                *epoch = standing.epoch;
+            }
+        }
+    }
+
     /// When the first in-sync follower will have trailed for too long.
     pub(super) fn next_lag_deadline(
         &self,
@@ -275,7 +285,11 @@ impl Replica {
             return None;
         }
         proposal.sending = Sending::InFlight;
-        Some(proposal.request.clone())
+        let mut request = proposal.request.clone();
+        if self.settings.switches.off(Switch::EpochCheckTwice) {
+            leader.name_present_incarnations(&mut request);
+        }
+        Some(request)
     }
 
     /// Follows the outcome of the proposal that `ticket` and `leader_epoch` name; of any other it is ignored.

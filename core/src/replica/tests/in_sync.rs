@@ -32,6 +32,20 @@ fn a_follower_that_has_everything_is_proposed_with_every_incarnation_and_both_ep
 }
 
 #[test]
+fn a_proposal_that_is_sent_again_names_the_incarnation_that_fetched_not_the_one_that_lives_by_then() {
+    // KAFKA-15221: the follower has restarted meanwhile, and may hold less.
+    let (mut script, asked) = expanding();
+    let epoch = BrokerEpoch(203);
+    let standing = BrokerStanding { epoch, fenced: false, in_controlled_shutdown: false };
+    script.brokers.0.push((3, standing));
+    script.metadata_at(script.partition_epoch, 1, 1, &[1, 2]);
+    script.answer(&asked, AlterPartitionOutcome::Unknown);
+    script.pass_ms(60);
+    let again = script.due().expect("it is sent again");
+    assert_eq!(again.isr[2], (BrokerId(3), BrokerEpoch(103)));
+}
+
+#[test]
 fn one_request_is_in_flight_and_one_change_is_pending() {
     let (mut script, _) = expanding();
     assert_eq!(script.due(), None);

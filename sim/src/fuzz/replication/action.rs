@@ -17,6 +17,10 @@ pub enum Action {
     Timers { broker: u8 },
     /// A broker begins the rounds of its fetchers that may begin.
     Fetch { broker: u8 },
+    /// A follower fetches, and what it asks and is answered passes everything else on its way.
+    Exchange { broker: u8 },
+    /// A client sends a batch, and what it sent passes everything else on its way.
+    Write { client: u8, via: u8 },
     /// A broker publishes this many more states of the metadata, but looks at the last of them alone.
     Metadata { broker: u8, states: u8 },
     /// What a broker has is on its disk now, and its checkpoint.
@@ -49,9 +53,11 @@ pub enum Action {
     Zombie { broker: u8, back: u8 },
     /// The partition moves to the brokers of this bit set; none gives a reassignment up.
     Reassign { brokers: u8 },
+    /// An operator has this broker lead: it is the first of the replicas from now on, and is elected if it is in sync.
+    Prefer { broker: u8 },
     /// The leader removes this many committed batches from the start of its log.
     Retain { broker: u8, count: u8 },
 }
 
 /// How many sorts of actions there are, for weights.
-pub const SORTS: usize = 22;
+pub const SORTS: usize = 25;

@@ -49,6 +49,8 @@ pub struct Broker {
     // What survives the process.
     /// The partition's log.
     pub log: FuzzLog,
+    /// The log as the last process left it; what of it is on the disk must be there again.
+    pub written: Option<FuzzLog>,
     /// The id of its log directory.
     pub directory: u32,
     /// The clean-shutdown marker.
@@ -127,6 +129,7 @@ impl Broker {
         Self {
             id,
             log,
+            written: None,
             directory: u32::from(number),
             marker: None,
             checkpoint: 0,
@@ -193,6 +196,7 @@ impl Broker {
         self.is_lossy = true;
         self.is_unclean = true;
         self.log = FuzzLog::new(profile.switches);
+        self.written = None;
         self.directory += 100;
         self.marker = None;
         self.checkpoint = 0;

@@ -123,7 +123,7 @@ impl Client {
                 batch.is_unknown = true;
                 Told::Nothing
             }
-            ProduceResult::NotEnoughReplicas | ProduceResult::NotLeader
+            ProduceResult::NotEnoughReplicas | ProduceResult::NotLeader | ProduceResult::Failed
                 if !batch.is_unknown && self.kind != ClientKind::Idempotent && value.is_multiple_of(2) =>
             {
                 self.window.remove(index);

@@ -117,6 +117,7 @@ impl World {
         let Some(epoch) = broker.lifecycle.clean_shutdown_epoch() else { return };
         broker.marker = Some(epoch);
         broker.log.flushed = broker.log.end();
+        broker.written = Some(broker.log.clone());
         broker.checkpoint = broker.replica.high_watermark().0;
         broker.is_up = false;
         broker.waiting.clear();
@@ -323,10 +324,7 @@ impl World {
                 Ok(())
             }
             Told::Acknowledged { value, offset } => check::told(self, index, value, offset),
-            Told::Failed { value } => {
-                self.book.failed.push(value);
-                check::failed(self, value)
-            }
+            Told::Failed { value } => check::failed(self, value),
         }
     }
 

@@ -4,6 +4,7 @@ use crate::rng::Rng;
 
 use super::action::{Action, SORTS};
 use super::budget::{may_kill, may_lose_directory, may_lose_tail};
+use super::profile::Budget;
 use super::world::World;
 
 /// Draws by weight.
@@ -53,7 +54,11 @@ impl Generator {
             3 => Action::Timers { broker },
             4 if host.runs() && host.replica.followed().is_some() => Action::Fetch { broker },
             5 if host.runs() && host.looked_at < newest => {
-                Action::Metadata { broker, states: [1, 1, 2, 5, 255][self.rng.below(5) as usize] }
+                let attention = world.profile.attention[usize::from(broker) - 1];
+                if self.rng.below(256) >= u64::from(attention) {
+                    return None;
+                }
+                Action::Metadata { broker, states: [1, 1, 2, 2, 4, 255][self.rng.below(6) as usize] }
             }
             6 if host.runs() => Action::Flush { broker },
             7 if clients > 0 => {
@@ -76,17 +81,23 @@ impl Generator {
             }
             20 => Action::MinInsync { value: 1 + self.rng.below(3) as u8 },
             21 => Action::Zombie { broker, back: 1 + self.rng.below(4) as u8 },
+            22 => Action::Prefer { broker },
+            23 if host.runs() && host.replica.followed().is_some() => Action::Exchange { broker },
+            24 if clients > 0 => Action::Write { client: self.rng.below(clients) as u8, via: broker },
             _ => return None,
         })
     }
 
     fn crash(&mut self, broker: u8, world: &World) -> Option<Action> {
         let wants_loss = self.rng.chance(0.9);
-        let lost = if wants_loss && may_lose_tail(world, broker) {
-            [1, 2, 4, 200][self.rng.below(4) as usize]
-        } else {
-            0
-        };
+        let may_lose = may_lose_tail(world, broker);
+        let log = &world.broker(broker).log;
+        let would_lose = may_lose && log.flushed < log.end();
+        if world.profile.budget != Budget::KillsOnly && wants_loss && !would_lose && self.rng.chance(0.85) {
+            // What may be lost is rather kept for a broker that has something to lose.
+            return None;
+        }
+        let lost = if wants_loss && may_lose { [1, 2, 4, 200][self.rng.below(4) as usize] } else { 0 };
         (lost > 0 || may_kill(world, broker)).then_some(Action::Crash { broker, lost })
     }
 

@@ -49,10 +49,20 @@ impl World {
             self.tend_clients(round);
             self.deliver_all()?;
             if check::converged(self)? {
-                return check::finally(self);
+                return self.at_rest();
             }
         }
         Err(check::stuck(self))
+    }
+
+    /// What is checked when nothing happens any more.
+    fn at_rest(&mut self) -> Checked {
+        for number in 1..=self.profile.brokers {
+            check::is_folded(self, number)?;
+            check::epoch_cache(self, number)?;
+        }
+        check::metadata(self)?;
+        check::finally(self)
     }
 
     fn tend(&mut self, number: u8) -> Checked {
@@ -62,7 +72,7 @@ impl World {
         self.counts.steps += 1;
         self.broker_mut(number).is_paused = false;
         if !self.broker(number).is_up {
-            self.restart(number);
+            self.restart(number)?;
         }
         self.publish(number, usize::MAX >> 1)?;
         self.timers(number)?;

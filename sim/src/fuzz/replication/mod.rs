@@ -11,6 +11,7 @@ pub mod check;
 mod client;
 pub mod command;
 mod deliver;
+mod emphasis;
 mod generate;
 mod heal;
 pub mod hunt;
@@ -27,7 +28,7 @@ mod step;
 mod tests;
 mod world;
 
-pub use run::{Failure, Found, Report, Settings, find, run};
+pub use run::{Failure, Found, Report, Settings, find, find_by, run};
 
 /// The most brokers of an episode.
 pub const BROKERS_MAX: usize = 5;

@@ -5,6 +5,7 @@ use crate::rng::Rng;
 use jangbu_core::museum::Switches;
 
 use super::action::SORTS;
+use super::emphasis::{MIN_INSYNC, REASSIGN, RETAIN, emphasise};
 use super::message::KINDS;
 
 /// How much may be lost, and so what must hold.
@@ -53,6 +54,8 @@ pub struct Profile {
     pub weights: [u16; SORTS],
     /// Of 256, how readily a message of each kind is delivered when it is picked.
     pub readiness: [u16; KINDS],
+    /// Of 256, how readily each broker reads on in the metadata.
+    pub attention: [u16; 5],
     /// How many actions before everything heals.
     pub actions: u32,
     /// The most batches that a client has under way.
@@ -80,7 +83,7 @@ const USUAL: [u16; SORTS] = [
     40,  // Timers
     110, // Fetch
     45,  // Metadata
-    14,  // Flush
+    10,  // Flush
     50,  // Produce
     10,  // Retry
     14,  // Consume
@@ -96,6 +99,9 @@ const USUAL: [u16; SORTS] = [
     0,   // Retain
     3,   // MinInsync
     3,   // Zombie
+    1,   // Prefer
+    12,  // Exchange
+    4,   // Write
 ];
 
 impl Profile {
@@ -125,10 +131,10 @@ impl Profile {
             };
         }
         if has_retention {
-            weights[19] = 12;
+            weights[RETAIN] = 12;
         }
         if rng.chance(0.6) {
-            weights[18] = 0;
+            weights[REASSIGN] = 0;
         }
         let mut readiness = [256; KINDS];
         for _ in 0..rng.below(4) {
@@ -146,10 +152,10 @@ impl Profile {
             .then(|| 1 + rng.below(u64::from(brokers)) as u8);
         // It ends eligibility: with a lossy failure besides, an operator may be needed.
         if rng.chance(0.6) || matches!(budget, Budget::Lossy | Budget::FlushedLossy) {
-            weights[20] = 0;
+            weights[MIN_INSYNC] = 0;
         }
         let unclean_election = budget == Budget::Beyond && rng.chance(0.5);
-        Self {
+        let mut profile = Self {
             switches,
             unclean_election,
             brokers,
@@ -165,9 +171,12 @@ impl Profile {
             stays_down,
             weights,
             readiness,
+            attention: [256; 5],
             actions: 50 + rng.below(251) as u32,
             window: 1 + rng.below(3) as u8,
-        }
+        };
+        emphasise(rng, &mut profile);
+        profile
     }
 
     /// Whether nothing acknowledged may be lost.

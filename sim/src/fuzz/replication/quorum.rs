@@ -11,7 +11,8 @@ use jangbu_core::ids::{
     BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, TopicPartition, Uuid,
 };
 use jangbu_core::lifecycle::HeartbeatAnswer;
-use jangbu_core::metadata::{ConfigResource, MetadataImage};
+use jangbu_core::metadata::records::Record;
+use jangbu_core::metadata::{ConfigResource, ImageError, MetadataImage};
 use jangbu_core::replica::{
     self, AlterPartitionRejection, BrokerStanding, BrokersView, PartitionState, PartitionView,
 };
@@ -86,6 +87,8 @@ pub struct Quorum {
     settings: Settings,
     partition: TopicPartition,
     images: Vec<MetadataImage>,
+    /// All records there were, in the order of their offsets, from the first one.
+    records: Vec<Record>,
     draws: u64,
     /// Every state there was, as brokers see it.
     pub views: Vec<View>,
@@ -113,6 +116,11 @@ fn incarnation_id(broker: BrokerId, process: u32) -> Uuid {
     Uuid(bytes)
 }
 
+/// Where the metadata begins.
+pub fn empty_image() -> MetadataImage {
+    MetadataImage::empty("fuzz".to_owned(), BrokerId(1))
+}
+
 fn min_change(value: usize) -> Command {
     let operation = ConfigOperation::Set(Some(value.to_string()));
     let edit = ConfigEdit::Incremental(vec![(MIN_INSYNC_REPLICAS.to_owned(), operation)]);
@@ -135,11 +143,12 @@ impl Quorum {
             session_timeout: Duration::from_millis(profile.session_ms),
             switches: profile.switches,
         };
-        let image = MetadataImage::empty("fuzz".to_owned(), BrokerId(1));
-        let controller = Controller::new(settings, image);
+        let controller = Controller::new(settings, empty_image());
         let partition = TopicPartition::new(Uuid::ZERO, 0);
         let (images, views, elections) = (Vec::new(), Vec::new(), Vec::new());
-        let mut quorum = Self { controller, settings, partition, images, draws: 0, views, elections };
+        let records = Vec::new();
+        let mut quorum =
+            Self { controller, settings, partition, images, records, draws: 0, views, elections };
         for number in 1..=i32::from(profile.brokers) {
             let epoch = quorum.register(BrokerId(number), 1, number as u32, None, now_ms);
             let epoch = epoch.expect("nobody else is this broker");
@@ -161,6 +170,30 @@ impl Quorum {
         quorum.views = vec![quorum.present()];
         quorum.elections.clear();
         quorum
+    }
+
+    /// The metadata as the controller holds it.
+    pub fn image(&self) -> &MetadataImage {
+        self.controller.image()
+    }
+
+    /// The metadata as a broker has it that reads every record from the first one on.
+    ///
+    /// # Errors
+    /// A record that does not fit those before it.
+    pub fn replayed(&self) -> Result<MetadataImage, ImageError> {
+        let mut image = empty_image();
+        for record in &self.records {
+            image.apply(record)?;
+        }
+        (image.offset, image.epoch) = (self.image().offset, self.image().epoch);
+        Ok(image)
+    }
+
+    /// For the test of the check that compares the records with the image.
+    #[cfg(test)]
+    pub fn forget_last_record(&mut self) {
+        self.records.pop();
     }
 
     /// The newest state.
@@ -205,6 +238,7 @@ impl Quorum {
             self.controller.apply(record).expect("a decision fits the state it was made on");
             self.controller.advance(Offset(offset), LeaderEpoch(1));
         }
+        self.records.extend(decision.records);
         let view = self.present();
         if let Some(before) = self.views.last()
             && view.leader != BrokerId::NONE
@@ -327,6 +361,18 @@ impl Quorum {
     pub fn reassign(&mut self, target: Option<Vec<BrokerId>>) {
         let partitions = vec![(self.partition, target)];
         let _ = self.carry_out(&Command::AlterReassignments { partitions });
+    }
+
+    /// An operator makes a replica the preferred leader, and has it elected.
+    pub fn prefer(&mut self, broker: BrokerId) {
+        let view = self.view();
+        if view.is_reassigning || !view.replicas.contains(&broker) {
+            return;
+        }
+        let others = view.replicas.iter().copied().filter(|replica| *replica != broker);
+        let target = std::iter::once(broker).chain(others).collect();
+        self.reassign(Some(target));
+        self.elect(ElectionKind::Preferred);
     }
 
     /// ElectLeaders.

@@ -58,6 +58,8 @@ counts! {
     duplicates,
     /// Acknowledgements that reached a client.
     acknowledged,
+    /// Batches that failed for good.
+    failures,
     /// Reads of consumers.
     reads,
 }

@@ -31,6 +31,8 @@ impl World {
                 self.fetch(broker);
                 Ok(())
             }
+            Action::Exchange { broker } => self.exchange(broker),
+            Action::Write { client, via } => self.write(client, via),
             Action::Metadata { broker, states } if self.broker(broker).runs() => {
                 self.publish(broker, states.into())
             }
@@ -71,6 +73,10 @@ impl World {
                 Ok(())
             }
             Action::Reassign { brokers } => self.reassign(brokers),
+            Action::Prefer { broker } => {
+                self.controller.prefer(BrokerId(i32::from(broker)));
+                self.after_controller()
+            }
             Action::Retain { broker, count } if self.broker(broker).runs() => {
                 self.retain(broker, count.into())
             }
@@ -103,7 +109,7 @@ impl World {
                 self.brokers[usize::from(broker) - 1].lose_directory(profile);
                 self.counts.lost_directories += 1;
             }
-            Action::Restart { broker } if !self.broker(broker).is_up => self.restart(broker),
+            Action::Restart { broker } if !self.broker(broker).is_up => return self.restart(broker),
             Action::Pause { broker } => self.broker_mut(broker).is_paused = true,
             Action::Resume { broker } => self.broker_mut(broker).is_paused = false,
             Action::Drain { broker } if self.broker(broker).runs() => {
@@ -117,11 +123,15 @@ impl World {
     }
 
     /// A broker that is down starts.
-    pub fn restart(&mut self, number: u8) {
+    ///
+    /// # Errors
+    /// When its log is not what it must be.
+    pub fn restart(&mut self, number: u8) -> Checked {
         let now_ms = self.now_ms;
         let profile = &self.profile;
         self.brokers[usize::from(number) - 1].start(profile, now_ms);
         self.send_due(number);
+        check::recovered(self, number)
     }
 
     fn position(&self, from: Node, to: Node, kind: Kind, nth: u8) -> Option<usize> {
@@ -221,6 +231,47 @@ impl World {
         }
     }
 
+    /// One round of a fetcher, without delay.
+    fn exchange(&mut self, number: u8) -> Checked {
+        let before = self.bag.len();
+        self.fetch(number);
+        if self.bag.len() == before {
+            return Ok(());
+        }
+        let Some(message) = self.bag.pop() else { return Ok(()) };
+        let leader = message.to;
+        if self.broker(leader).is_paused {
+            self.bag.push(message);
+            return Ok(());
+        }
+        self.counts.steps += 2;
+        self.deliver(message)?;
+        let is_answer = |message: &Message| {
+            message.from == leader && message.to == number && message.body.kind() == Kind::FetchResponse
+        };
+        let Some(index) = self.bag.iter().rposition(is_answer) else { return Ok(()) };
+        let answer = self.bag.remove(index);
+        self.deliver(answer)
+    }
+
+    /// Batches of a client, in the order of its connection, without delay.
+    fn write(&mut self, client: u8, via: u8) -> Checked {
+        self.produce(client, via, false);
+        let from = super::message::CLIENTS + client;
+        let Some(host) = self.clients.get(usize::from(client)) else { return Ok(()) };
+        let (connection, target) = (host.connection, host.target);
+        if target == CONTROLLER || self.broker(target).is_paused {
+            return Ok(());
+        }
+        let is_it = |message: &Message| message.from == from && message.connection == connection;
+        while let Some(index) = self.bag.iter().position(is_it) {
+            self.counts.steps += 1;
+            let message = self.bag.remove(index);
+            self.deliver(message)?;
+        }
+        Ok(())
+    }
+
     fn produce(&mut self, client: u8, via: u8, fails: bool) {
         let window = usize::from(self.profile.window);
         let value = self.next_value;
@@ -269,6 +320,7 @@ impl World {
         let Some(hash) = broker.log.hash_at(start) else { return Ok(()) };
         broker.log.move_start(start, hash);
         broker.replica.log_start_moved(&broker.log);
+        self.book.has_retained |= start > 0;
         check::log_start(self, number)
     }
 }

@@ -3,17 +3,19 @@
 use jangbu_core::museum::{Switch, Switches};
 
 use super::action::Action::{
-    self, Crash, Deliver, Drain, Fetch, Flush, LoseDirectory, Metadata, Produce, Reassign, Restart, Retain,
-    Retry, Sessions, Tick, Timers,
+    self, Crash, Deliver, Drain, Exchange, Fetch, Flush, LoseDirectory, Metadata, Prefer, Produce, Reassign,
+    Restart, Retain, Retry, Sessions, Tick, Timers, Write,
 };
 use super::check::Violation;
 use super::message::Kind::{
-    self, AlterPartition, AlterPartitionAnswer, FetchResponse, Heartbeat, HeartbeatAnswer, Register,
+    self, AlterPartition, AlterPartitionAnswer, FetchResponse, Heartbeat, HeartbeatAnswer, ProduceAnswer,
+    Register,
 };
 use super::profile::ClientKind::{Idempotent, Leader, None};
 use super::profile::{Budget, Profile};
-use super::run::{Settings, find, run};
+use super::run::{Settings, find, find_by, run};
 use super::shrink::replay;
+use super::world::World;
 use crate::rng::Rng;
 
 /// Three brokers, whatever a test does not say.
@@ -215,6 +217,168 @@ fn a_reassignment_is_not_given_up_while_the_last_known_leader_is_among_its_new_r
         Reassign { brokers: 0 },
     ];
     assert_eq!(violation(&profile, &schedule), Option::None);
+}
+
+#[test]
+fn a_broker_may_die_for_good_only_when_none_of_the_others_drains() {
+    // Brokers 1 and 3 had been told to stop and had not told the controller yet: with min.insync.replicas=1 the
+    // leaderships they handed to broker 2 left it alone with what is committed.
+    let profile = Profile {
+        brokers: 3,
+        replicas: 3,
+        min_insync_replicas: 1,
+        budget: Budget::KillsOnly,
+        flush_before_ack: false,
+        lag_ms: 4000,
+        clock_rates: [1050, 1000, 1000, 950, 950],
+        clients: vec![Idempotent, Idempotent, Idempotent],
+        has_retention: false,
+        stays_down: Some(2),
+        window: 2,
+        ..calm()
+    };
+    let schedule = [
+        Produce { client: 1, via: 2, fails: false },
+        Deliver { from: 11, to: 1, kind: Kind::Produce, nth: 0 },
+        Fetch { broker: 2 },
+        Deliver { from: 2, to: 1, kind: Kind::Fetch, nth: 0 },
+        Deliver { from: 1, to: 2, kind: FetchResponse, nth: 0 },
+        Fetch { broker: 3 },
+        Deliver { from: 3, to: 1, kind: Kind::Fetch, nth: 0 },
+        Retry { client: 1, via: 3 },
+        Tick { ms: 9500 },
+        Deliver { from: 11, to: 1, kind: Kind::Produce, nth: 0 },
+        Deliver { from: 1, to: 0, kind: Heartbeat, nth: 0 },
+        Deliver { from: 1, to: 3, kind: FetchResponse, nth: 0 },
+        Deliver { from: 0, to: 1, kind: HeartbeatAnswer, nth: 0 },
+        Deliver { from: 3, to: 0, kind: Heartbeat, nth: 0 },
+        Fetch { broker: 3 },
+        Fetch { broker: 2 },
+        Flush { broker: 2 },
+        Deliver { from: 2, to: 0, kind: Heartbeat, nth: 0 },
+        Tick { ms: 2500 },
+        Drain { broker: 3 },
+        Deliver { from: 3, to: 1, kind: Kind::Fetch, nth: 0 },
+        Drain { broker: 1 },
+        Deliver { from: 0, to: 3, kind: HeartbeatAnswer, nth: 0 },
+        Deliver { from: 2, to: 1, kind: Kind::Fetch, nth: 0 },
+    ];
+    assert_eq!(violation(&profile, &schedule), Option::None);
+}
+
+#[test]
+fn a_producer_whose_removed_batches_a_new_replica_never_had_begins_with_any_sequence() {
+    // Nobody who had them is a replica any more, so that no log's start tells of it (KIP-360).
+    let profile = Profile {
+        brokers: 3,
+        replicas: 3,
+        min_insync_replicas: 1,
+        budget: Budget::KillsOnly,
+        flush_before_ack: false,
+        lag_ms: 30000,
+        clock_rates: [1050, 1050, 1000, 1000, 950],
+        clients: vec![Idempotent, None],
+        has_retention: true,
+        stays_down: Option::None,
+        window: 1,
+        ..calm()
+    };
+    let schedule = [
+        Fetch { broker: 2 },
+        Produce { client: 1, via: 1, fails: false },
+        Deliver { from: 11, to: 1, kind: Kind::Produce, nth: 0 },
+        Deliver { from: 2, to: 1, kind: Kind::Fetch, nth: 0 },
+        Deliver { from: 1, to: 2, kind: FetchResponse, nth: 0 },
+        Fetch { broker: 2 },
+        Deliver { from: 2, to: 1, kind: Kind::Fetch, nth: 0 },
+        Fetch { broker: 3 },
+        Deliver { from: 3, to: 1, kind: Kind::Fetch, nth: 0 },
+        Deliver { from: 1, to: 3, kind: FetchResponse, nth: 0 },
+        Fetch { broker: 3 },
+        Deliver { from: 3, to: 1, kind: Kind::Fetch, nth: 0 },
+        Retain { broker: 1, count: 2 },
+        Reassign { brokers: 4 },
+        Metadata { broker: 3, states: 1 },
+        Produce { client: 0, via: 3, fails: false },
+        Deliver { from: 10, to: 3, kind: Kind::Produce, nth: 0 },
+        Deliver { from: 3, to: 10, kind: ProduceAnswer, nth: 0 },
+        Produce { client: 0, via: 3, fails: false },
+    ];
+    assert_eq!(violation(&profile, &schedule), Option::None);
+}
+
+#[test]
+fn a_follower_cuts_nothing_because_its_next_leader_says_so_who_leads_an_older_epoch_still() {
+    let profile = Profile {
+        brokers: 3,
+        replicas: 3,
+        min_insync_replicas: 2,
+        budget: Budget::KillsOnly,
+        flush_before_ack: false,
+        lag_ms: 30000,
+        clock_rates: [1000; 5],
+        clients: vec![Idempotent],
+        has_retention: false,
+        stays_down: Option::None,
+        window: 1,
+        ..calm()
+    };
+    let schedule = [
+        Write { client: 0, via: 1 },
+        Exchange { broker: 3 },
+        Prefer { broker: 2 },
+        Metadata { broker: 2, states: 2 },
+        Prefer { broker: 1 },
+        Metadata { broker: 1, states: 4 },
+        Metadata { broker: 3, states: 4 },
+        Exchange { broker: 3 },
+        Prefer { broker: 2 },
+        Metadata { broker: 3, states: 2 },
+        Exchange { broker: 3 },
+        Metadata { broker: 2, states: 2 },
+        Exchange { broker: 2 },
+        Exchange { broker: 2 },
+    ];
+    assert_eq!(violation(&profile, &schedule), Option::None);
+    let switches = Switches::default().with(Switch::UnfencedTruncation);
+    let found =
+        violation(&Profile { switches, ..profile }, &schedule).expect("broker 3 lacks what is committed");
+    assert_eq!(found.check, "W2");
+}
+
+#[test]
+fn a_log_that_is_opened_again_below_what_was_on_the_disk_is_seen() {
+    let (brokers, replicas, clients) = (3, 3, vec![Idempotent]);
+    let profile = Profile { budget: Budget::KillsOnly, brokers, replicas, clients, ..calm() };
+    let mut world = World::new(&profile);
+    let steps = [Write { client: 0, via: 1 }, Flush { broker: 1 }, Crash { broker: 1, lost: 0 }];
+    for step in steps {
+        world.step(&step).expect("nothing is wrong yet");
+    }
+    let mut damaged = world.broker(1).log.clone();
+    damaged.truncate(0);
+    world.broker_mut(1).log = damaged;
+    world.broker_mut(1).checkpoint = 0;
+    assert_eq!(world.step(&Restart { broker: 1 }).expect_err("a record is gone").check, "W20");
+}
+
+#[test]
+fn a_record_of_the_metadata_that_is_lost_on_its_way_is_seen() {
+    let mut world = World::new(&calm());
+    assert_eq!(super::check::metadata(&world), Ok(()));
+    world.controller.forget_last_record();
+    assert_eq!(super::check::metadata(&world).expect_err("the images differ").check, "W21");
+}
+
+#[test]
+fn a_guard_that_hides_behind_another_is_found_by_its_own_symptom() {
+    // The high watermark does not move while too few are in sync, so that whatever is complete was complete before.
+    let limit = std::time::Duration::from_secs(60);
+    let both = [Switch::MinIsrAppendOnly, Switch::HighWatermarkUnderMinIsr];
+    assert!(find_by("W8", &both, 1, limit).is_some());
+    let short = std::time::Duration::from_secs(1);
+    assert!(find_by("W8", &both[1..], 1, short).is_none());
+    assert!(find(&both[..1], 1, short).is_none());
 }
 
 #[test]

@@ -127,6 +127,7 @@ impl World {
             self.counts.swept += 1;
         }
         if !broker.lifecycle.may_publish(offset) || broker.published.is_some_and(|at| at >= target) {
+            check::deposed(self, number)?;
             return check::candidates(self);
         }
         broker.published = Some(target);
@@ -259,6 +260,7 @@ impl World {
         let is_flushed = self.profile.flush_before_ack;
         let broker = self.broker_mut(number);
         let end = broker.log.end();
+        broker.written = Some(broker.log.clone());
         if lost > 0 {
             broker.log.lose_tail(end - lost);
         }

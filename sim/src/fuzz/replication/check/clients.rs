@@ -1,47 +1,17 @@
-//! J1, J2, J3, J11, W10, W12: what clients were told holds in the end.
+//! J1, J2, J3, J11: what clients were told holds in the end.
 
-use super::{Violation, violated};
+use super::{Violation, consumed, failures, producers, violated};
 use crate::fuzz::replication::profile::ClientKind;
 use crate::fuzz::replication::world::World;
 
-/// The committed log grew from `before`: sequences follow each other (W12), and nothing in it was said to have failed.
+/// The committed log grew from `before`.
 pub(super) fn committed(world: &mut World, before: i64) -> Result<(), Violation> {
     for offset in before..world.truth.len() {
         let entry = world.truth.entries[offset as usize];
-        if world.book.failed.contains(&entry.value) {
-            return violated(
-                "W10",
-                format!("value {} failed for good but is committed at {offset}", entry.value),
-            );
-        }
-        if entry.producer < 0 || world.profile.has_retention {
-            continue;
-        }
-        let expected = &mut world.book.next_sequences[entry.producer as usize];
-        if *expected != (entry.producer_epoch, entry.sequence) {
-            let (producer, sequence, wanted) = (entry.producer, entry.sequence, expected.1);
-            return violated(
-                "W12",
-                format!(
-                    "offset {offset}: producer {producer} has sequence {sequence} where {wanted} follows"
-                ),
-            );
-        }
-        expected.1 += 1;
-        if world.book.committed_values.contains(&entry.value) {
-            return violated("J3", format!("value {} is committed twice", entry.value));
-        }
-        world.book.committed_values.push(entry.value);
+        failures::shows(world, entry.value, offset)?;
+        producers::committed(world, &entry, offset)?;
     }
     Ok(())
-}
-
-/// A client was told that a value is nowhere.
-pub fn failed(world: &World, value: u32) -> Result<(), Violation> {
-    match world.profile.is_within_budget() && world.truth.entries.iter().any(|entry| entry.value == value) {
-        true => violated("W10", format!("value {value} failed for good but is committed")),
-        false => Ok(()),
-    }
 }
 
 /// A client was told that a value is at an offset.
@@ -68,27 +38,43 @@ pub fn told(world: &mut World, client: usize, value: u32, offset: i64) -> Result
     Ok(())
 }
 
-/// In the end every acknowledged value is where its client was told, in the log of the leader.
-pub fn finally(world: &World) -> Result<(), Violation> {
+/// In the end a consumer reads everything from the leader: each value that was acknowledged is where its client was told,
+/// and one that an idempotent producer wrote is there once.
+pub fn finally(world: &mut World) -> Result<(), Violation> {
     if !world.profile.is_within_budget() {
         return Ok(());
     }
-    let leader = world.controller.view().leader;
-    let log = &world.broker(leader.0 as u8).log;
+    let leader = world.controller.view().leader.0 as u8;
+    let (start, end) = (world.broker(leader).log.start(), world.broker(leader).log.end());
+    let polled = consumed(world, leader, start, end - start)?;
     for (_, value, offset) in &world.book.acknowledged {
-        let found = log.entry(*offset).map(|entry| entry.value);
-        if *offset >= log.start() && found != Some(*value) {
+        let found = world.book.read.get(*offset as usize).copied().flatten();
+        if *offset >= start && found != Some(*value) {
+            // J1 when something behind it was read, J2 when nobody read as far.
+            let check = if *offset < polled { "J1" } else { "J2" };
             return violated(
-                "J1",
-                format!("value {value} was acknowledged at {offset}, where {found:?} is now"),
+                check,
+                format!("value {value} was acknowledged at {offset}, where {found:?} is read"),
             );
         }
     }
-    for (offset, value) in (0..).zip(&world.book.read) {
-        let found = log.entry(offset).map(|entry| entry.value);
-        if value.is_some() && offset >= log.start() && found != *value {
-            return violated("J4", format!("{value:?} was read at {offset}, where {found:?} is now"));
+    let log = &world.broker(leader).log;
+    // A client that finds its sequence forgotten begins anew, and may repeat what was appended (KIP-360).
+    if world.profile.has_retention {
+        return Ok(());
+    }
+    let mut values: Vec<u32> = Vec::new();
+    for offset in start..end {
+        let Some(entry) = log.entry(offset).filter(|entry| entry.producer >= 0) else {
+            continue;
+        };
+        if values.contains(&entry.value) {
+            return violated(
+                "J3",
+                format!("value {} is there twice, the second time at {offset}", entry.value),
+            );
         }
+        values.push(entry.value);
     }
     Ok(())
 }

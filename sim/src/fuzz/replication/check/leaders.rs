@@ -3,6 +3,7 @@
 use super::{Violation, violated};
 use crate::fuzz::replication::world::World;
 use jangbu_core::ids::LeaderEpoch;
+use jangbu_core::lifecycle::Stage;
 
 /// A broker became leader.
 pub fn new_leader(world: &mut World, number: u8) -> Result<(), Violation> {
@@ -17,10 +18,22 @@ pub fn new_leader(world: &mut World, number: u8) -> Result<(), Violation> {
             format!("leader {number} begins at {end} without all {committed} committed records"),
         );
     }
-    if !world.profile.has_retention && broker.log.producers != broker.log.folded_producers() {
+    super::producers::is_folded(world, number)
+}
+
+/// A broker looked at the metadata: it leads no longer when it has read that its leadership is over, though it drains
+/// (KAFKA-14296).
+pub fn deposed(world: &World, number: u8) -> Result<(), Violation> {
+    let broker = world.broker(number);
+    let view = &world.controller.views[broker.looked_at];
+    let epoch = broker.replica.leader_epoch();
+    let has_read =
+        broker.lifecycle.stage() != Stage::Stopping && view.offset >= broker.lifecycle.broker_epoch().0;
+    if has_read && broker.replica.is_leader() && view.leader_epoch > epoch.0 {
+        let newer = view.leader_epoch;
         return violated(
-            "W12",
-            format!("leader {number} begins with producers that its log does not tell of"),
+            "W7",
+            format!("broker {number} leads on in epoch {epoch} but has read of epoch {newer}"),
         );
     }
     Ok(())

@@ -5,25 +5,33 @@ mod candidates;
 mod clients;
 mod controller_state;
 mod epoch_cache;
+mod failures;
 mod high_watermark;
 mod leaders;
 mod log_start;
+mod metadata;
 mod offsets;
+mod producers;
 mod progress;
 mod reads;
+mod recovery;
 mod truth;
 
 pub use acknowledgements::acknowledged;
 pub use candidates::{candidates, committed_stays};
-pub use clients::{failed, finally, told};
+pub use clients::{finally, told};
 pub use controller_state::{controller_state, quorum_superset};
 pub use epoch_cache::epoch_cache;
+pub use failures::failed;
 pub use high_watermark::{high_watermark, replicated};
-pub use leaders::{epochs_rise, new_leader};
+pub use leaders::{deposed, epochs_rise, new_leader};
 pub use log_start::log_start;
+pub use metadata::metadata;
 pub use offsets::{Book, appended};
+pub use producers::is_folded;
 pub use progress::{converged, stuck};
 pub use reads::consumed;
+pub use recovery::recovered;
 pub use truth::Truth;
 
 /// What was found to be wrong.

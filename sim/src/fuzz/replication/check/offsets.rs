@@ -17,6 +17,8 @@ struct Leadership {
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     by_epoch: Vec<Option<Leadership>>,
+    /// Whether committed records were removed from the start of a log.
+    pub has_retained: bool,
     /// Values whose clients were told that they are nowhere.
     pub failed: Vec<u32>,
     /// Values that were acknowledged with acks=all: the client, the value, where.
@@ -25,8 +27,6 @@ pub struct Book {
     pub read: Vec<Option<u32>>,
     /// The next sequence of each idempotent producer in the committed log.
     pub next_sequences: [(i16, i32); 16],
-    /// Values of idempotent producers that are committed.
-    pub committed_values: Vec<u32>,
 }
 
 /// A leader appended a record of a client.

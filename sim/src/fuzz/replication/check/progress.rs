@@ -3,6 +3,7 @@
 use super::{Violation, violated};
 use crate::fuzz::replication::world::World;
 use jangbu_core::ids::BrokerId;
+use jangbu_core::lifecycle::Stage;
 
 /// What is still to come, if anything.
 fn missing(world: &World) -> Option<String> {
@@ -28,6 +29,9 @@ fn missing(world: &World) -> Option<String> {
         }
         if broker.published != Some(newest) {
             return Some(format!("broker {number} follows old metadata"));
+        }
+        if broker.lifecycle.stage() != Stage::Serving {
+            return Some(format!("broker {number} is {:?}", broker.lifecycle.stage()));
         }
         if !view.replicas.contains(&broker.id) {
             continue;

@@ -23,7 +23,8 @@ pub fn consumed(world: &mut World, number: u8, from: i64, count: i64) -> Result<
     if read.len() < to as usize {
         read.resize(to as usize, None);
     }
-    for (offset, value) in (from..).zip(values) {
+    for (offset, value) in (from..).zip(&values) {
+        let value = *value;
         match read[offset as usize] {
             Some(other) if other != value => {
                 return violated(
@@ -33,6 +34,9 @@ pub fn consumed(world: &mut World, number: u8, from: i64, count: i64) -> Result<
             }
             _ => read[offset as usize] = Some(value),
         }
+    }
+    for (offset, value) in (from..).zip(values) {
+        super::failures::shows(world, value, offset)?;
     }
     let broker = world.broker(number);
     if bound > world.truth.len() || !world.truth.agrees(&broker.log, bound) {
