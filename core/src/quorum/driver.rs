@@ -278,14 +278,8 @@ impl<E: Env> Driver<E> {
         Ok(())
     }
 
-    /// The metadata log is synced before anybody learns of what is in it, whatever the policy for data is.
     async fn flush(&mut self) -> Result<(), QuorumError> {
-        let flush = self.log.begin_flush(FlushScope::Everything);
-        flush.sync().await?;
-        if let Some(flushed) = self.log.end_flush(flush) {
-            self.env.observe(&Fact::Flushed { partition: TopicPartition::METADATA, flushed });
-        }
-        Ok(())
+        Ok(flush(&self.env, &mut self.log).await?)
     }
 
     /// Writes a snapshot (KIP-630), and lets go of the log before it.
@@ -312,6 +306,16 @@ impl<E: Env> Driver<E> {
         }
         Ok(())
     }
+}
+
+/// The metadata log is synced before anybody learns of what is in it, whatever the policy for data is.
+pub(super) async fn flush<E: Env>(env: &E, log: &mut Log<E::Disk>) -> Result<(), DiskError> {
+    let flush = log.begin_flush(FlushScope::Everything);
+    flush.sync().await?;
+    if let Some(flushed) = log.end_flush(flush) {
+        env.observe(&Fact::Flushed { partition: TopicPartition::METADATA, flushed });
+    }
+    Ok(())
 }
 
 /// Spreads values over batches of at most so many bytes; a value that is larger alone gets one of its own.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::driver::Driver;
+use super::driver::{Driver, flush};
 use super::{Publication, Quorum, snapshots};
 use crate::controller::{self, Controller};
 use crate::env::{Clock, Disk, Env, File, Site};
@@ -152,12 +152,17 @@ pub async fn load<E: Env>(
     let empty = MetadataImage::empty(settings.cluster_id.clone(), settings.node_id);
     let mut image = load_snapshot(env.disk(), &path, empty)?;
     let snapshot_end = SnapshotId::of(&image).end;
-    let log = open_log(&env, &log_dir, (checkpointed, clean), &settings, snapshot_end).await?;
+    let mut log = open_log(&env, &log_dir, (checkpointed, clean), &settings, snapshot_end).await?;
     if log.log_start() > snapshot_end {
         return Err(LoadError::Gap { log_start: log.log_start(), snapshot_end });
     }
     if log.log_end() < snapshot_end {
         return Err(LoadError::Lost { path, log_end: log.log_end(), expected: snapshot_end });
+    }
+    // What a dead process wrote and did not sync counts from here on, and the power must not take it back: a log would
+    // be gone whose removal never was.
+    if log.unflushed_records() > 0 {
+        flush(&env, &mut log).await?;
     }
     let mut delta = MetadataDelta::default();
     let replayed_bytes = replay(&env, &log, (&mut image, &mut delta)).await?;

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::config::Config;
 use crate::controller::{NewTopic, Registration};
-use crate::env::memory::MemoryDisk;
+use crate::env::memory::{MemoryDisk, PowerLoss};
 use crate::env::one_node::OneNode;
 use crate::env::{Env, Lane, Task};
 use crate::fact::Fact;
@@ -241,4 +241,32 @@ fn a_metadata_log_that_lost_what_was_flushed_is_refused_at_every_start() {
             assert!(matches!(loaded, Err(LoadError::Lost { expected: Offset(5), .. })), "at start {start}");
         });
     }
+}
+
+#[test]
+fn a_removal_that_a_dead_process_left_unsynced_is_synced_before_anybody_acts_on_it() {
+    let disk = MemoryDisk::new(1);
+    let env = OneNode::new(disk.clone());
+    env.block_on(async {
+        let (quorum, _tasks) = start(&env).await;
+        quorum.submit(create("t")).await.expect("the name is new");
+        disk.fail_next(sites::FLUSH_SYNC_ACTIVE, std::io::ErrorKind::Other);
+        let topics = vec![crate::controller::TopicReference::Name("t".into())];
+        let removal = quorum.submit(Command::DeleteTopics { topics }).await;
+        assert_eq!(removal, Err(Rejection::OutcomeUnknown));
+    });
+    let disk = disk.restart_process();
+    let env = OneNode::new(disk.clone());
+    let is_removed = env.block_on(async {
+        let log_dir = open(&env).await;
+        let loaded = load(env.clone(), log_dir, (Checkpointed::default(), false), settings()).await;
+        !loaded.unwrap_or_else(|error| panic!("{error}")).removed_topics.is_empty()
+    });
+    assert!(is_removed, "the page cache had it");
+    let disk = disk.restart_machine(PowerLoss::Everything);
+    let env = OneNode::new(disk);
+    env.block_on(async {
+        let (quorum, _tasks) = start(&env).await;
+        assert_eq!(quorum.image().topic_count(), 0, "whoever had its logs deleted must not see it again");
+    });
 }
