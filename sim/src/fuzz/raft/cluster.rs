@@ -5,11 +5,11 @@ use jangbu_core::ids::LeaderEpoch;
 use jangbu_core::ids::{BrokerId, Offset};
 use jangbu_core::museum::Switches;
 use jangbu_core::raft::messages::{FetchResponse, FetchSnapshotResponse, Fetched, Request, Response};
-use jangbu_core::raft::{ElectionState, Output, ReplyTo, Settings, Voter, Voters};
+use jangbu_core::raft::{ElectionState, Machine, Moment, Output, ReplyTo, Settings, Voter, Voters};
 
 use super::describe;
 use super::disk::{CHUNK_BYTES, Image, Payload};
-use super::network::{BATCH_ENTRIES, Body, Message, Network, Records};
+use super::network::{BATCH_ENTRIES, Body, Network, Records, Taken};
 use super::node::{Effect, Node, directory_id, replica_code};
 use crate::fuzz::check::committed_prefix::{CommittedPrefix, Cut};
 use crate::fuzz::check::election_safety::ElectionSafety;
@@ -364,8 +364,8 @@ impl Cluster {
     }
 
     fn append_fetched(&mut self, id: usize) {
-        let Records { count, entries } = self.arrived_records;
-        for entry in &entries[..count as usize] {
+        for index in 0..usize::from(self.arrived_records.count) {
+            let entry = self.arrived_records.entries[index];
             self.append(id, entry.epoch, Payload::decode(entry.payload));
             let here = self.nodes[id].disk.entries.last().map(|entry| entry.hash);
             if here != Some(entry.hash) && !self.committed.is_void() {
@@ -488,26 +488,34 @@ impl Cluster {
     /// The log of this node gets to its disk.
     pub fn flush(&mut self, id: usize) -> bool {
         let node = &mut self.nodes[id];
-        let end = node.disk.end();
-        if node.disk.flushed >= end && node.machine.flushed().0 >= end {
+        if node.is_flushed() {
             return false;
         }
+        let end = node.disk.end();
         node.disk.flushed = end;
         self.tell(id, |machine, moment| machine.handle_flushed(Offset(end), moment));
         true
     }
 
     /// A message arrives.
-    pub fn deliver(&mut self, message: Message) {
+    pub fn deliver(&mut self, taken: Taken) {
+        let message = self.network.message(&taken);
         let id = message.to as usize;
         let from = BrokerId(i32::from(message.from));
-        if self.nodes[id].has_failed {
-            return;
+        let node = &mut self.nodes[id];
+        let is_heard = match message.body {
+            Body::Request(_) => !node.has_failed,
+            Body::Response(..) | Body::Piece(..) => {
+                !node.has_failed && message.incarnation == node.incarnation
+            }
+        };
+        if !is_heard {
+            return self.network.release(taken);
         }
-        match message.body {
+        match &message.body {
             Body::Request(request) => {
                 let to = ReplyTo(u64::from(message.from) | u64::from(message.incarnation) << 8);
-                self.tell(id, |machine, moment| match &request {
+                node.tell(|machine, moment| match request {
                     Request::Vote(request) => machine.handle_vote(to, request, moment),
                     Request::BeginQuorumEpoch(request) => {
                         machine.handle_begin_quorum_epoch(to, request, moment)
@@ -518,29 +526,16 @@ impl Cluster {
                 });
             }
             Body::Response(response, records) => {
-                if message.incarnation == self.nodes[id].incarnation {
-                    self.arrived_records = records;
-                    self.tell(id, |machine, moment| match &response {
-                        Response::Vote(response) => machine.handle_vote_response(from, response, moment),
-                        Response::Epoch(response) => machine.handle_epoch_response(response, moment),
-                        Response::Fetch(response) => machine.handle_fetch_response(from, response, moment),
-                        Response::FetchSnapshot(response) => {
-                            machine.handle_fetch_snapshot_response(from, response, moment);
-                        }
-                    });
-                }
+                self.arrived_records.copy_from(records);
+                node.tell(|machine, moment| respond(machine, from, response, moment));
             }
             Body::Piece(response, image) => {
-                if let Response::FetchSnapshot(response) = response
-                    && message.incarnation == self.nodes[id].incarnation
-                {
-                    self.arrived_image = Some(image);
-                    self.tell(id, |machine, moment| {
-                        machine.handle_fetch_snapshot_response(from, &response, moment);
-                    });
-                }
+                self.arrived_image = Some(*image);
+                node.tell(|machine, moment| respond(machine, from, response, moment));
             }
         }
+        self.network.release(taken);
+        self.drain(id);
     }
 
     /// A node's clock moves on.
@@ -586,5 +581,16 @@ impl Cluster {
         let offset = self.nodes[id].disk.end() - 1;
         self.tell(id, |machine, moment| machine.handle_appended(moment));
         Some(offset)
+    }
+}
+
+/// Hands an answer to the machine that asked.
+#[inline]
+fn respond(machine: &mut Machine, from: BrokerId, response: &Response, moment: &Moment<'_>) {
+    match response {
+        Response::Vote(response) => machine.handle_vote_response(from, response, moment),
+        Response::Epoch(response) => machine.handle_epoch_response(response, moment),
+        Response::Fetch(response) => machine.handle_fetch_response(from, response, moment),
+        Response::FetchSnapshot(response) => machine.handle_fetch_snapshot_response(from, response, moment),
     }
 }

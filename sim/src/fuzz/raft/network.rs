@@ -64,6 +64,16 @@ pub struct Records {
     pub entries: [Entry; BATCH_ENTRIES],
 }
 
+impl Records {
+    /// Becomes the same as another; what does not count is not copied.
+    #[inline]
+    pub fn copy_from(&mut self, other: &Self) {
+        self.count = other.count;
+        let count = usize::from(other.count);
+        self.entries[..count].copy_from_slice(&other.entries[..count]);
+    }
+}
+
 /// What a message says.
 #[derive(Clone, Debug)]
 pub enum Body {
@@ -126,10 +136,21 @@ pub struct MessageName {
     pub nth: u8,
 }
 
+/// A message that was taken out of the bag, to be looked at and then given back.
+#[derive(Debug)]
+pub struct Taken(u8);
+
 /// The messages under way and the links that are cut.
+///
+/// Messages stay where they were put, and only their places are moved about: a message is larger than all that a step
+/// otherwise touches.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
-    messages: VecDeque<Message>,
+    slots: Vec<Message>,
+    /// Slots of the messages under way.
+    order: VecDeque<u8>,
+    /// Slots of no message.
+    free: Vec<u8>,
     /// For each sender the receivers, as bits, whom it cannot reach.
     cut: [u16; 16],
     next_sequence: u32,
@@ -138,7 +159,9 @@ pub struct Network {
 impl Network {
     /// No messages, no cuts.
     pub fn clear(&mut self) {
-        self.messages.clear();
+        self.order.clear();
+        self.free.clear();
+        self.free.extend((0..self.slots.len() as u8).rev());
         self.cut = [0; 16];
         self.next_sequence = 0;
     }
@@ -146,61 +169,97 @@ impl Network {
     /// How many messages are under way.
     #[inline]
     pub fn len(&self) -> usize {
-        self.messages.len()
+        self.order.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.order.is_empty()
     }
 
     /// The messages.
     pub fn messages(&self) -> impl Iterator<Item = &Message> {
-        self.messages.iter()
+        self.order.iter().map(|slot| &self.slots[*slot as usize])
     }
 
     /// Sends a message, unless the link is cut.
+    #[inline]
     pub fn send(&mut self, from: u8, to: u8, incarnation: u32, body: Body) {
         if self.is_cut(from, to) {
             return;
         }
-        if self.messages.len() >= MESSAGES_MAX {
-            self.messages.pop_front();
+        if self.order.len() >= MESSAGES_MAX {
+            self.free.extend(self.order.pop_front());
         }
         let kind = Message::kind_of(&body);
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.messages.push_back(Message { from, to, incarnation, sequence, kind, body });
+        self.put(Message { from, to, incarnation, sequence, kind, body });
+    }
+
+    #[inline]
+    fn put(&mut self, message: Message) {
+        match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = message;
+                self.order.push_back(slot);
+            }
+            None => {
+                self.order.push_back(self.slots.len() as u8);
+                self.slots.push(message);
+            }
+        }
     }
 
     /// Takes a message out. The oldest takes its place, so that place 0 always has an old one.
-    pub fn take(&mut self, index: usize) -> Option<Message> {
-        self.messages.swap_remove_front(index)
+    #[inline]
+    pub fn take(&mut self, index: usize) -> Option<Taken> {
+        self.order.swap_remove_front(index).map(Taken)
     }
 
-    /// Puts a second one of it into the bag.
-    pub fn duplicate(&mut self, index: usize) {
-        if let Some(message) = self.messages.get(index).cloned()
-            && self.messages.len() < MESSAGES_MAX
-        {
-            self.messages.push_back(message);
+    /// What was taken out.
+    #[inline]
+    pub fn message(&self, taken: &Taken) -> &Message {
+        &self.slots[taken.0 as usize]
+    }
+
+    /// The message is done with.
+    #[inline]
+    pub fn release(&mut self, taken: Taken) {
+        self.free.push(taken.0);
+    }
+
+    /// Loses a message. Returns false when there is none at this place.
+    pub fn lose(&mut self, index: usize) -> bool {
+        let taken = self.take(index);
+        let is_lost = taken.is_some();
+        taken.into_iter().for_each(|taken| self.release(taken));
+        is_lost
+    }
+
+    /// Puts a second one of it into the bag. Returns false when there is none at this place.
+    pub fn duplicate(&mut self, index: usize) -> bool {
+        let Some(slot) = self.order.get(index).copied() else { return false };
+        if self.order.len() < MESSAGES_MAX {
+            self.put(self.slots[slot as usize].clone());
         }
+        true
     }
 
     /// The name of the message at a place.
     pub fn name(&self, index: usize) -> Option<MessageName> {
-        let message = self.messages.get(index)?;
+        let message = self.messages().nth(index)?;
         let is_alike = |other: &&Message| {
             (other.from, other.to, other.kind) == (message.from, message.to, message.kind)
                 && other.sequence < message.sequence
         };
-        let nth = self.messages.iter().filter(is_alike).count() as u8;
+        let nth = self.messages().filter(is_alike).count() as u8;
         Some(MessageName { from: message.from, to: message.to, kind: message.kind, nth })
     }
 
     /// The place of the message of a name.
     pub fn find(&self, name: MessageName) -> Option<usize> {
-        let mut alike: Vec<(u32, usize)> = (self.messages.iter().enumerate())
+        let mut alike: Vec<(u32, usize)> = (self.messages().enumerate())
             .filter(|(_, other)| (other.from, other.to, other.kind) == (name.from, name.to, name.kind))
             .map(|(index, other)| (other.sequence, index))
             .collect();
@@ -226,7 +285,14 @@ impl Network {
 
     /// Loses what is on its way over links that are cut.
     pub fn drop_cut(&mut self) {
-        let cut = self.cut;
-        self.messages.retain(|message| cut[message.from as usize] & (1 << message.to) == 0);
+        let Self { slots, order, free, cut, .. } = self;
+        order.retain(|slot| {
+            let message = &slots[*slot as usize];
+            let is_cut = cut[message.from as usize] & (1 << message.to) != 0;
+            if is_cut {
+                free.push(*slot);
+            }
+            !is_cut
+        });
     }
 }

@@ -132,6 +132,13 @@ impl Node {
         what(&mut self.machine, &moment)
     }
 
+    /// Whether all of its log is on the disk, and its machine knows.
+    #[inline]
+    pub fn is_flushed(&self) -> bool {
+        let end = self.disk.end();
+        self.disk.flushed >= end && self.machine.flushed().0 >= end
+    }
+
     /// The process starts, with what its directory holds.
     pub fn restart(&mut self, voters: &[Voters]) {
         self.effects.clear();

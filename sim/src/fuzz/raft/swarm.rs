@@ -37,8 +37,8 @@ pub enum Act {
 /// Each with its usual weight, and whether a seed may do without it.
 const ACTS: &[(Act, u64, bool)] = &[
     (Act::Deliver, 900, false),
-    (Act::Effect, 260, false),
-    (Act::Flush, 200, false),
+    (Act::Effect, 60, false),
+    (Act::Flush, 50, false),
     (Act::Tick, 24, false),
     (Act::Propose, 110, false),
     (Act::Drop, 30, true),
