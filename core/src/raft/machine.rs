@@ -158,7 +158,7 @@ impl Machine {
             progress: Progress::default(),
             last_request_id: 0,
             has_failed: false,
-            outputs: VecDeque::with_capacity(16),
+            outputs: VecDeque::with_capacity(12),
         };
         machine.voters_changed();
         let log_epoch = moment.log_end().epoch;

@@ -12,7 +12,15 @@ pub fn run(cluster: &mut Cluster, seed: u64, mut record: Option<&mut Vec<Choice>
     let mut rng = Rng::from_seed(seed);
     let swarm = Swarm::draw(&mut rng);
     swarm.begin(cluster, seed);
+    let mut seen = events(cluster);
     for _ in 0..swarm.steps {
+        if swarm.strikes && events(cluster) != seen {
+            let choice = strike(cluster, seen, &mut rng);
+            seen = events(cluster);
+            if let Some(choice) = choice {
+                perform(cluster, choice, record.as_deref_mut());
+            }
+        }
         let bits = rng.next_u64();
         let act = swarm.acts[(bits >> 55) as usize];
         match act {
@@ -33,6 +41,34 @@ pub fn run(cluster: &mut Cluster, seed: u64, mut record: Option<&mut Vec<Choice>
         record.push(choice);
     }
     choice.perform(cluster);
+}
+
+/// How many elections and changes of the voters there were.
+#[inline]
+fn events(cluster: &Cluster) -> (u64, u64) {
+    (cluster.counts.elections, cluster.counts.voter_changes)
+}
+
+/// What is worst just after a leader was elected, or has begun to change the voters: that a new leader changes them at
+/// once, that the one who does loses sight of the others, that whoever joins loses what it did not flush.
+fn strike(cluster: &Cluster, seen: (u64, u64), rng: &mut Rng) -> Option<Choice> {
+    let leads = |node: &u8| cluster.nodes[*node as usize].machine.leader_epoch();
+    let leader = (0..cluster.count as u8).filter(|node| leads(node).is_some()).max_by_key(leads)?;
+    let draw = rng.below(8);
+    if events(cluster).1 != seen.1 {
+        let joins = |node: &u8| !cluster.nodes[*node as usize].is_flushed();
+        return match draw {
+            0..4 => Some(Choice::Isolate(leader)),
+            4 => Some(Choice::Crash(leader, 255)),
+            5 | 6 => (0..cluster.count as u8).rev().find(joins).map(|node| Choice::Crash(node, 0)),
+            _ => None,
+        };
+    }
+    match draw {
+        0..3 => remove_voter(cluster, leader, rng),
+        3..6 => new_voter(cluster, rng).map(|node| Choice::AddVoter(leader, node)),
+        _ => None,
+    }
 }
 
 #[inline]
@@ -64,15 +100,17 @@ fn deliver(cluster: &mut Cluster, swarm: &Swarm, bits: u64, record: Option<&mut 
 /// What happens when no message is under way.
 fn go_on(cluster: &Cluster, bits: u64) -> Choice {
     let node = pick(bits >> 16, cluster.count);
-    let (unflushed, waiting) = (unflushed(cluster, node), waiting(cluster, node));
-    match (unflushed, waiting, leader(cluster, node)) {
-        (Some(node), None, _) => Choice::Flush(node),
-        (None, Some(node), _) => Choice::Effect(node),
-        (Some(node), Some(_), _) if bits & 0x100 == 0 => Choice::Flush(node),
-        (_, Some(node), _) => Choice::Effect(node),
-        (None, None, Some(leader)) if bits & 0x300 != 0 => Choice::Propose(leader),
-        (None, None, _) => Choice::Tick(node),
+    let draw = bits & 0x300;
+    if draw == 0
+        && let Some(node) = unflushed(cluster, node)
+    {
+        return Choice::Flush(node);
     }
+    if let Some(node) = waiting(cluster, node) {
+        return Choice::Effect(node);
+    }
+    let leader = if draw >= 0x200 { leader(cluster, node) } else { None };
+    leader.map_or(Choice::Tick(node), Choice::Propose)
 }
 
 /// A message is lost, or will arrive twice.

@@ -79,10 +79,8 @@ impl Records {
 pub enum Body {
     /// A question.
     Request(Request),
-    /// An answer, with the records that belong to it.
-    Response(Response, Records),
-    /// A piece of a snapshot, with all of it: pieces of one snapshot do not differ here.
-    Piece(Response, Image),
+    /// An answer; the records or the snapshot that belong to it are beside it.
+    Response(Response),
 }
 
 /// A message on its way.
@@ -100,6 +98,10 @@ pub struct Message {
     pub kind: Kind,
     /// What it says.
     pub body: Body,
+    /// What was fetched.
+    pub records: Records,
+    /// The snapshot of which this brings a piece, all of it: pieces of one snapshot do not differ here.
+    pub image: Option<Image>,
 }
 
 impl Message {
@@ -113,7 +115,7 @@ impl Message {
                 Request::Fetch(_) => Kind::Fetch,
                 Request::FetchSnapshot(_) => Kind::Snapshot,
             },
-            Body::Response(response, _) | Body::Piece(response, _) => match response {
+            Body::Response(response) => match response {
                 Response::Vote(_) => Kind::VoteReply,
                 Response::Epoch(_) => Kind::EpochReply,
                 Response::Fetch(_) => Kind::FetchReply,
@@ -136,21 +138,21 @@ pub struct MessageName {
     pub nth: u8,
 }
 
-/// A message that was taken out of the bag, to be looked at and then given back.
+/// A message that is not under way: not yet, or not any more. To be sent or given back.
 #[derive(Debug)]
-pub struct Taken(u8);
+pub struct Held(u16);
 
 /// The messages under way and the links that are cut.
 ///
-/// Messages stay where they were put, and only their places are moved about: a message is larger than all that a step
-/// otherwise touches.
+/// Messages stay where they were written, and only their places are moved about: a message is larger than all that a
+/// step otherwise touches.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
     slots: Vec<Message>,
     /// Slots of the messages under way.
-    order: VecDeque<u8>,
+    order: VecDeque<u16>,
     /// Slots of no message.
-    free: Vec<u8>,
+    free: Vec<u16>,
     /// For each sender the receivers, as bits, whom it cannot reach.
     cut: [u16; 16],
     next_sequence: u32,
@@ -161,7 +163,7 @@ impl Network {
     pub fn clear(&mut self) {
         self.order.clear();
         self.free.clear();
-        self.free.extend((0..self.slots.len() as u8).rev());
+        self.free.extend((0..self.slots.len() as u16).rev());
         self.cut = [0; 16];
         self.next_sequence = 0;
     }
@@ -182,58 +184,67 @@ impl Network {
         self.order.iter().map(|slot| &self.slots[*slot as usize])
     }
 
-    /// Sends a message, unless the link is cut.
+    /// Writes a message, without records and without a snapshot.
     #[inline]
-    pub fn send(&mut self, from: u8, to: u8, incarnation: u32, body: Body) {
-        if self.is_cut(from, to) {
-            return;
+    pub fn write(&mut self, from: u8, to: u8, incarnation: u32, body: Body) -> Held {
+        let kind = Message::kind_of(&body);
+        let Some(slot) = self.free.pop() else {
+            let records = Records::default();
+            self.slots.push(Message { from, to, incarnation, sequence: 0, kind, body, records, image: None });
+            return Held(self.slots.len() as u16 - 1);
+        };
+        let message = &mut self.slots[slot as usize];
+        (message.from, message.to, message.incarnation, message.kind) = (from, to, incarnation, kind);
+        message.body = body;
+        message.records.count = 0;
+        message.image = None;
+        Held(slot)
+    }
+
+    /// Sends what was written, unless the link is cut.
+    #[inline]
+    pub fn send(&mut self, held: Held) {
+        let message = &self.slots[held.0 as usize];
+        if self.is_cut(message.from, message.to) {
+            return self.release(held);
         }
         if self.order.len() >= MESSAGES_MAX {
             self.free.extend(self.order.pop_front());
         }
-        let kind = Message::kind_of(&body);
-        let sequence = self.next_sequence;
+        self.slots[held.0 as usize].sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.put(Message { from, to, incarnation, sequence, kind, body });
-    }
-
-    #[inline]
-    fn put(&mut self, message: Message) {
-        match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = message;
-                self.order.push_back(slot);
-            }
-            None => {
-                self.order.push_back(self.slots.len() as u8);
-                self.slots.push(message);
-            }
-        }
+        self.order.push_back(held.0);
     }
 
     /// Takes a message out. The oldest takes its place, so that place 0 always has an old one.
     #[inline]
-    pub fn take(&mut self, index: usize) -> Option<Taken> {
-        self.order.swap_remove_front(index).map(Taken)
+    pub fn take(&mut self, index: usize) -> Option<Held> {
+        self.order.swap_remove_front(index).map(Held)
     }
 
-    /// What was taken out.
+    /// What is held.
     #[inline]
-    pub fn message(&self, taken: &Taken) -> &Message {
-        &self.slots[taken.0 as usize]
+    pub fn message(&self, held: &Held) -> &Message {
+        &self.slots[held.0 as usize]
+    }
+
+    /// The same, to be written on.
+    #[inline]
+    pub fn message_mut(&mut self, held: &Held) -> &mut Message {
+        &mut self.slots[held.0 as usize]
     }
 
     /// The message is done with.
     #[inline]
-    pub fn release(&mut self, taken: Taken) {
-        self.free.push(taken.0);
+    pub fn release(&mut self, held: Held) {
+        self.free.push(held.0);
     }
 
     /// Loses a message. Returns false when there is none at this place.
     pub fn lose(&mut self, index: usize) -> bool {
-        let taken = self.take(index);
-        let is_lost = taken.is_some();
-        taken.into_iter().for_each(|taken| self.release(taken));
+        let held = self.take(index);
+        let is_lost = held.is_some();
+        held.into_iter().for_each(|held| self.release(held));
         is_lost
     }
 
@@ -241,7 +252,13 @@ impl Network {
     pub fn duplicate(&mut self, index: usize) -> bool {
         let Some(slot) = self.order.get(index).copied() else { return false };
         if self.order.len() < MESSAGES_MAX {
-            self.put(self.slots[slot as usize].clone());
+            let message = self.slots[slot as usize].clone();
+            let copy = self.free.pop().unwrap_or(self.slots.len() as u16);
+            match self.slots.get_mut(copy as usize) {
+                Some(free) => *free = message,
+                None => self.slots.push(message),
+            }
+            self.order.push_back(copy);
         }
         true
     }

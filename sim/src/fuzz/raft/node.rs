@@ -11,25 +11,18 @@ use jangbu_core::raft::{
 use jangbu_core::time::Instant;
 
 use super::disk::{Disk, Image, Payload};
-use super::network::Body;
+use super::network::Held;
 use crate::rng::mix;
 
 /// Something that must happen in its turn: a wait for the disk, or a message behind one.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Effect {
     /// Make the election state durable.
     Save(ElectionState),
     /// Make a snapshot durable and put it in the place of the log.
     Install(SnapshotId),
     /// Send this.
-    Message {
-        /// To whom.
-        to: u8,
-        /// The asker's incarnation, for an answer.
-        incarnation: u32,
-        /// What.
-        body: Body,
-    },
+    Message(Held),
 }
 
 /// A node.
