@@ -1,11 +1,10 @@
 //! A few nodes, the bag of messages between them, and the checks that watch.
 
 use jangbu_core::epochs::LogEnd;
-use jangbu_core::ids::LeaderEpoch;
-use jangbu_core::ids::{BrokerId, Offset};
+use jangbu_core::ids::{BrokerId, LeaderEpoch, Offset};
 use jangbu_core::museum::Switches;
-use jangbu_core::raft::messages::{FetchResponse, FetchSnapshotResponse, Fetched, Request, Response};
-use jangbu_core::raft::{ElectionState, Machine, Moment, Output, ReplyTo, Settings, Voter, Voters};
+use jangbu_core::raft::messages::{FetchResponse, FetchSnapshotResponse, Fetched, Response};
+use jangbu_core::raft::{ElectionState, Output, ReplyTo, Settings, Voter, Voters};
 
 use super::describe;
 use super::disk::{CHUNK_BYTES, Image, Payload};
@@ -100,8 +99,10 @@ pub struct Cluster {
     pub(super) directories: u32,
     next_value: u32,
     seed: u64,
-    arrived_records: Records,
-    arrived_image: Option<Image>,
+    /// The records of the response that arrived last, while its machine says what becomes of them.
+    pub(super) arrived_records: Records,
+    /// The snapshot of it.
+    pub(super) arrived_image: Option<Image>,
 }
 
 impl Cluster {
@@ -366,7 +367,7 @@ impl Cluster {
         self.nodes[id].parked = parked;
     }
 
-    fn append(&mut self, id: usize, epoch: i32, payload: Payload) {
+    pub(super) fn append(&mut self, id: usize, epoch: i32, payload: Payload) {
         let (offset, hash) = self.nodes[id].disk.append(epoch, payload.encode());
         let result = self.log_matching.appended(id, offset, epoch, hash);
         if !self.committed.is_void() {
@@ -376,20 +377,6 @@ impl Cluster {
             let voters = self.voter_sets[index as usize].clone();
             self.nodes[id]
                 .tell(|machine, moment| machine.handle_voters_appended(Offset(offset), voters, moment));
-        }
-    }
-
-    fn append_fetched(&mut self, id: usize) {
-        for index in 0..usize::from(self.arrived_records.count) {
-            let entry = self.arrived_records.entries[index];
-            self.append(id, entry.epoch, Payload::decode(entry.payload));
-            let here = self.nodes[id].disk.entries.last().map(|entry| entry.hash);
-            if here != Some(entry.hash) && !self.committed.is_void() {
-                let offset = self.nodes[id].disk.end() - 1;
-                let message =
-                    format!("node {id} appended at offset {offset} what its leader has after another log");
-                self.judge(Err(Violation::new("log_matching", message)));
-            }
         }
     }
 
@@ -513,31 +500,6 @@ impl Cluster {
         true
     }
 
-    /// A message arrives.
-    pub fn deliver(&mut self, held: Held) {
-        let message = self.network.message(&held);
-        let id = message.to as usize;
-        let from = BrokerId(i32::from(message.from));
-        let node = &mut self.nodes[id];
-        match &message.body {
-            _ if node.has_failed => return self.network.release(held),
-            Body::Request(request) => {
-                let to = ReplyTo(u64::from(message.from) | u64::from(message.incarnation) << 8);
-                node.tell(|machine, moment| ask(machine, to, request, moment));
-            }
-            Body::Response(_) if message.incarnation != node.incarnation => {
-                return self.network.release(held);
-            }
-            Body::Response(response) => {
-                self.arrived_records.copy_from(&message.records);
-                self.arrived_image = message.image;
-                node.tell(|machine, moment| respond(machine, from, response, moment));
-            }
-        }
-        self.network.release(held);
-        self.drain(id);
-    }
-
     /// A node's clock moves on.
     pub fn advance(&mut self, id: usize, nanos: u64) {
         self.nodes[id].now.0 += nanos;
@@ -581,28 +543,5 @@ impl Cluster {
         let offset = self.nodes[id].disk.end() - 1;
         self.tell(id, |machine, moment| machine.handle_appended(moment));
         Some(offset)
-    }
-}
-
-/// Hands a question to a machine.
-#[inline]
-fn ask(machine: &mut Machine, to: ReplyTo, request: &Request, moment: &Moment<'_>) {
-    match request {
-        Request::Vote(request) => machine.handle_vote(to, request, moment),
-        Request::BeginQuorumEpoch(request) => machine.handle_begin_quorum_epoch(to, request, moment),
-        Request::EndQuorumEpoch(request) => machine.handle_end_quorum_epoch(to, request, moment),
-        Request::Fetch(request) => machine.handle_fetch(to, request, moment),
-        Request::FetchSnapshot(request) => machine.handle_fetch_snapshot(to, request, moment),
-    }
-}
-
-/// Hands an answer to the machine that asked.
-#[inline]
-fn respond(machine: &mut Machine, from: BrokerId, response: &Response, moment: &Moment<'_>) {
-    match response {
-        Response::Vote(response) => machine.handle_vote_response(from, response, moment),
-        Response::Epoch(response) => machine.handle_epoch_response(response, moment),
-        Response::Fetch(response) => machine.handle_fetch_response(from, response, moment),
-        Response::FetchSnapshot(response) => machine.handle_fetch_snapshot_response(from, response, moment),
     }
 }
