@@ -43,24 +43,28 @@ pub fn run(cluster: &mut Cluster, seed: u64, mut record: Option<&mut Vec<Choice>
     choice.perform(cluster);
 }
 
-/// How many elections and changes of the voters there were.
+/// How many elections and changes of the voters there were, and which voters were committed last.
 #[inline]
-fn events(cluster: &Cluster) -> (u64, u64) {
-    (cluster.counts.elections, cluster.counts.voter_changes)
+fn events(cluster: &Cluster) -> (u64, u64, u32) {
+    (cluster.counts.elections, cluster.counts.voter_changes, cluster.committed_voters)
 }
 
-/// What is worst just after a leader was elected, or has begun to change the voters: that a new leader changes them at
-/// once, that the one who does loses sight of the others, that whoever joins loses what it did not flush.
-fn strike(cluster: &Cluster, seen: (u64, u64), rng: &mut Rng) -> Option<Choice> {
+/// What is worst just after a leader was elected, or the voters changed: that a new leader changes them at once, that
+/// the one who does loses sight of the others, that whoever joined loses what it did not flush.
+fn strike(cluster: &Cluster, seen: (u64, u64, u32), rng: &mut Rng) -> Option<Choice> {
     let leads = |node: &u8| cluster.nodes[*node as usize].machine.leader_epoch();
     let leader = (0..cluster.count as u8).filter(|node| leads(node).is_some()).max_by_key(leads)?;
     let draw = rng.below(8);
-    if events(cluster).1 != seen.1 {
-        let joins = |node: &u8| !cluster.nodes[*node as usize].is_flushed();
+    let (_, changes, committed) = events(cluster);
+    if committed != seen.2 {
+        let loses = |node: &u8| *node != leader && !cluster.nodes[*node as usize].is_flushed();
+        let node = (0..cluster.count as u8).rev().find(loses)?;
+        return (draw < 6).then_some(Choice::Crash(node, 0));
+    }
+    if changes != seen.1 {
         return match draw {
             0..4 => Some(Choice::Isolate(leader)),
             4 => Some(Choice::Crash(leader, 255)),
-            5 | 6 => (0..cluster.count as u8).rev().find(joins).map(|node| Choice::Crash(node, 0)),
             _ => None,
         };
     }

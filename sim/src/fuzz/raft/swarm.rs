@@ -88,7 +88,7 @@ impl Swarm {
         let is_changing = rng.below(2) == 0;
         let is_static = !is_changing && rng.below(3) == 0;
         let voters = match is_changing {
-            true => [2, 4, 4, 4, 3, 1][rng.below(6) as usize],
+            true => [2, 2, 4, 4, 4, 3, 1][rng.below(7) as usize],
             false => [3, 3, 3, 3, 5, 5, 2, 1][rng.below(8) as usize],
         };
         let controllers = match is_static {
