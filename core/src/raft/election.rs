@@ -212,6 +212,7 @@ impl Machine {
             Some(leader) if leader != self.me.id => self.follow(leader, moment),
             _ => self.become_unattached(self.election.epoch, moment),
         }
+        self.ask_bootstrap_server(moment);
     }
 
     pub(super) fn become_leader(&mut self, moment: &Moment<'_>) {

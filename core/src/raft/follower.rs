@@ -117,14 +117,29 @@ impl Machine {
     /// An observer without a leader asks any voter or bootstrap address, whose answer names the leader (KIP-595).
     pub(super) fn look_for_leader(&mut self, moment: &Moment<'_>) {
         self.role = Role::Unattached { deadline: moment.jittered(self.settings.fetch_timeout / 8) };
-        let log_end = moment.log_end();
         let bootstrap = self.settings.bootstrap_servers;
         let others = || {
             let voters = self.voters.latest().iter().map(|voter| voter.key.id).filter(|id| *id != self.me.id);
             voters.chain((0..bootstrap).map(Settings::bootstrap_server))
         };
-        let chosen = ((u128::from(moment.random) * others().count() as u128) >> 64) as usize;
-        let Some(to) = others().nth(chosen) else { return };
+        let chosen = others().nth(moment.pick(others().count()));
+        if let Some(to) = chosen {
+            self.ask_for_leader(to, moment);
+        }
+    }
+
+    /// A voter whom nobody would elect may be none any more: the voters that its log names may all be gone, and those
+    /// that came after them do not know of it. So it asks a bootstrap address, too (KIP-853).
+    pub(super) fn ask_bootstrap_server(&mut self, moment: &Moment<'_>) {
+        let servers = self.settings.bootstrap_servers;
+        if servers > 0 {
+            let chosen = moment.pick(usize::from(servers)) as u16;
+            self.ask_for_leader(Settings::bootstrap_server(chosen), moment);
+        }
+    }
+
+    fn ask_for_leader(&mut self, to: BrokerId, moment: &Moment<'_>) {
+        let log_end = moment.log_end();
         if self.flushed >= log_end.offset || !self.must_flush_before_fetch() {
             let request_id = self.next_request_id();
             self.send_fetch(to, request_id, log_end);

@@ -37,6 +37,11 @@ impl Moment<'_> {
         Duration::from_nanos(((u128::from(self.random) * u128::from(nanos)) >> 64) as u64)
     }
 
+    /// A random one of so many.
+    pub(super) fn pick(&self, count: usize) -> usize {
+        ((u128::from(self.random) * count as u128) >> 64) as usize
+    }
+
     /// Where the log ends, as a vote compares it.
     pub(super) fn log_end(&self) -> LogEnd {
         self.end_at(self.log.log_end())
@@ -153,7 +158,7 @@ impl Machine {
             progress: Progress::default(),
             last_request_id: 0,
             has_failed: false,
-            outputs: VecDeque::with_capacity(16),
+            outputs: VecDeque::with_capacity(12),
         };
         machine.voters_changed();
         let log_epoch = moment.log_end().epoch;

@@ -11,6 +11,7 @@ use crate::time::Instant;
 /// A log of which only the bounds matter.
 #[derive(Default)]
 struct Log {
+    start: i64,
     end: i64,
     epochs: Epochs,
     snapshot: Option<SnapshotId>,
@@ -18,7 +19,7 @@ struct Log {
 
 impl LogView for Log {
     fn log_start(&self) -> Offset {
-        Offset::ZERO
+        Offset(self.start)
     }
     fn log_end(&self) -> Offset {
         Offset(self.end)
@@ -93,15 +94,26 @@ fn follower(log: &Log) -> (Machine, u32) {
 }
 
 fn sole_leader(log: &mut Log) -> Machine {
-    let mut machine = machine(0, &[0], log);
+    let mut machine = sole_leader_of(voters(&[0]), log);
+    log.end = 2;
+    machine.handle_voters_appended(Offset(1), voters(&[0]), &moment(log, 60_000));
+    machine.handle_flushed(Offset(2), &moment(log, 60_000));
+    outputs(&mut machine);
+    machine
+}
+
+/// A leader of epoch 1 by this set, whose LeaderChange record is committed.
+fn sole_leader_of(voters: Voters, log: &mut Log) -> Machine {
+    let history = VoterHistory::new(Offset::ZERO, voters);
+    let (settings, saved) = (Settings::default(), ElectionState::default());
+    let mut machine = Machine::new(settings, key(0), saved, history, Offset::ZERO, &moment(log, 0));
     machine.handle_timeout(&moment(log, 60_000));
     let saved = machine.election();
     machine.handle_election_saved(&saved, &moment(log, 60_000));
     outputs(&mut machine);
     log.epochs.assign(LeaderEpoch(1), Offset::ZERO);
-    log.end = 2;
-    machine.handle_voters_appended(Offset(1), voters(&[0]), &moment(log, 60_000));
-    machine.handle_flushed(Offset(2), &moment(log, 60_000));
+    log.end = 1;
+    machine.handle_flushed(Offset(1), &moment(log, 60_000));
     outputs(&mut machine);
     machine
 }
@@ -254,6 +266,55 @@ fn static_voters_are_changed_by_nobody_but_the_configuration() {
     assert!(Voters::of_ids(&ids).is_static());
     assert!(Voters::of_ids(&ids).contains(key(1)), "an unknown directory matches any");
     assert!(!voters(&[0, 1]).is_static());
+    let mut log = Log::default();
+    let mut machine = sole_leader_of(Voters::of_ids(&ids[..1]), &mut log);
+    let voter = Voter { key: key(1), endpoints: Vec::new() };
+    assert_eq!(machine.add_voter(voter.clone()), Err(VoterChangeRefusal::StaticVoters));
+    assert_eq!(machine.remove_voter(key(0)), Err(VoterChangeRefusal::StaticVoters));
+    assert_eq!(machine.update_voter(&voter), Err(VoterChangeRefusal::StaticVoters));
+}
+
+#[test]
+fn a_snapshot_is_named_after_the_first_offset_that_is_not_in_it() {
+    // KAFKA-14618; and only what is committed gets into it (KIP-630).
+    let mut log = Log::default();
+    let machine = sole_leader(&mut log);
+    let named = |end| machine.snapshot_id(Offset(end), &moment(&log, 60_001));
+    assert_eq!(named(2), Ok(SnapshotId { end: Offset(2), epoch: LeaderEpoch(1) }));
+    assert_eq!(named(3), Err(SnapshotRefusal::NotCommitted(Offset(3))));
+    assert_eq!(named(0), Err(SnapshotRefusal::Exists(Offset(0))));
+}
+
+#[test]
+#[should_panic(expected = "after the last snapshot at 0")]
+fn a_log_whose_head_went_without_a_snapshot_stops_the_machine() {
+    // KAFKA-14240: nobody could be told any more what was there.
+    let mut log = Log::default();
+    let mut machine = sole_leader(&mut log);
+    log.start = 1;
+    machine.handle_log_start_moved(&moment(&log, 60_001));
+}
+
+#[test]
+fn the_leader_knows_of_each_replica_what_describe_quorum_shows() {
+    let mut log = Log::default();
+    let mut machine = sole_leader(&mut log);
+    let fetch = |offset| FetchRequest {
+        request_id: 1,
+        epoch: LeaderEpoch(1),
+        replica: key(7),
+        log_end: LogEnd { epoch: LeaderEpoch(i32::from(offset > 0)), offset: Offset(offset) },
+        high_watermark: Offset::ZERO,
+    };
+    machine.handle_fetch(ReplyTo(0), &fetch(0), &moment(&log, 60_001));
+    machine.handle_fetch(ReplyTo(0), &fetch(2), &moment(&log, 60_002));
+    machine.handle_fetch(ReplyTo(0), &fetch(1), &moment(&log, 60_003));
+    let replicas = machine.progress().replicas();
+    let of = |id| replicas.iter().find(|replica| replica.key == key(id)).expect("it was heard of");
+    assert!(of(0).is_voter && !of(7).is_voter);
+    assert_eq!((of(0).log_end, of(7).log_end), (Some(Offset(2)), Some(Offset(1))));
+    assert_eq!(of(7).last_fetch, Some(moment(&log, 60_003).now));
+    assert_eq!(of(7).last_caught_up, Some(moment(&log, 60_002).now));
 }
 
 #[test]

@@ -75,13 +75,10 @@ impl Choice {
                     true
                 })
             }
-            Self::Drop(name) => {
-                cluster.network.find(name).and_then(|index| cluster.network.take(index)).is_some()
+            Self::Drop(name) => cluster.network.find(name).is_some_and(|index| cluster.network.lose(index)),
+            Self::Duplicate(name) => {
+                cluster.network.find(name).is_some_and(|index| cluster.network.duplicate(index))
             }
-            Self::Duplicate(name) => cluster.network.find(name).is_some_and(|index| {
-                cluster.network.duplicate(index);
-                true
-            }),
             Self::Effect(node) => cluster.perform_effect(node as usize),
             Self::Flush(node) => cluster.flush(node as usize),
             Self::Tick(node) => {

@@ -1,15 +1,14 @@
 //! A few nodes, the bag of messages between them, and the checks that watch.
 
 use jangbu_core::epochs::LogEnd;
-use jangbu_core::ids::LeaderEpoch;
-use jangbu_core::ids::{BrokerId, Offset};
+use jangbu_core::ids::{BrokerId, LeaderEpoch, Offset};
 use jangbu_core::museum::Switches;
-use jangbu_core::raft::messages::{FetchResponse, FetchSnapshotResponse, Fetched, Request, Response};
+use jangbu_core::raft::messages::{FetchResponse, FetchSnapshotResponse, Fetched, Response};
 use jangbu_core::raft::{ElectionState, Output, ReplyTo, Settings, Voter, Voters};
 
 use super::describe;
 use super::disk::{CHUNK_BYTES, Image, Payload};
-use super::network::{BATCH_ENTRIES, Body, Message, Network, Records};
+use super::network::{BATCH_ENTRIES, Body, Held, Network, Records};
 use super::node::{Effect, Node, directory_id, replica_code};
 use crate::fuzz::check::committed_prefix::{CommittedPrefix, Cut};
 use crate::fuzz::check::election_safety::ElectionSafety;
@@ -100,8 +99,10 @@ pub struct Cluster {
     pub(super) directories: u32,
     next_value: u32,
     seed: u64,
-    arrived_records: Records,
-    arrived_image: Option<Image>,
+    /// The records of the response that arrived last, while its machine says what becomes of them.
+    pub(super) arrived_records: Records,
+    /// The snapshot of it.
+    pub(super) arrived_image: Option<Image>,
 }
 
 impl Cluster {
@@ -230,19 +231,22 @@ impl Cluster {
             Output::SaveElection(state) => self.nodes[id].effects.push_back(Effect::Save(state)),
             Output::InstallSnapshot(snapshot) => self.nodes[id].effects.push_back(Effect::Install(snapshot)),
             Output::Send { to, request } => {
-                let body = Body::Request(request);
                 // Bootstrap addresses are those of the controllers, in their order.
                 let to = if to.0 < 0 { -2 - to.0 } else { to.0 };
-                self.queue(id, to as u8, self.nodes[id].incarnation, body);
+                let incarnation = self.nodes[id].incarnation;
+                let held = self.network.write(id as u8, to as u8, incarnation, Body::Request(request));
+                self.queue(id, held);
             }
             Output::Reply { to, response } => {
-                self.queue_reply(id, to, Body::Response(response, Records::default()));
+                let held = self.reply(id, to, response);
+                self.queue(id, held);
             }
             Output::Read { to, request_id, from, up_to, standing, high_watermark } => {
-                let (records, end) = self.read(id, from.0, up_to.0);
-                let fetched = Fetched::Records(end);
+                let fetched = Fetched::Records(LogEnd::default());
                 let response = FetchResponse { request_id, standing, high_watermark, fetched };
-                self.queue_reply(id, to, Body::Response(Response::Fetch(response), records));
+                let held = self.reply(id, to, Response::Fetch(response));
+                self.read(id, &held, from.0, up_to.0);
+                self.queue(id, held);
             }
             Output::Park { to, request } => {
                 let node = &mut self.nodes[id];
@@ -253,7 +257,9 @@ impl Cluster {
             Output::ReadSnapshot { to, request_id, standing, chunk } => {
                 let response = FetchSnapshotResponse { request_id, standing, chunk: Ok(chunk) };
                 if let Some(image) = self.nodes[id].disk.snapshot {
-                    self.queue_reply(id, to, Body::Piece(Response::FetchSnapshot(response), image));
+                    let held = self.reply(id, to, Response::FetchSnapshot(response));
+                    self.network.message_mut(&held).image = Some(image);
+                    self.queue(id, held);
                 }
             }
             Output::WriteSnapshot { .. } => self.nodes[id].partial = self.arrived_image,
@@ -273,7 +279,7 @@ impl Cluster {
             Output::Fatal(fatal) => {
                 self.nodes[id].has_failed = true;
                 self.counts.fatal_stops += 1;
-                self.nodes[id].effects.clear();
+                self.forget_effects(id);
                 if !self.committed.is_void() {
                     self.judge(Err(Violation::new("no_fatal", format!("node {id}: {fatal}"))));
                 }
@@ -293,21 +299,23 @@ impl Cluster {
         self.judge(self.committed.elected(id, epoch, hash));
     }
 
+    fn reply(&mut self, id: usize, to: ReplyTo, response: Response) -> Held {
+        self.network.write(id as u8, to.0 as u8, (to.0 >> 8) as u32, Body::Response(response))
+    }
+
     /// Messages wait behind what must be durable first, and for nothing else.
-    fn queue(&mut self, id: usize, to: u8, incarnation: u32, body: Body) {
+    fn queue(&mut self, id: usize, held: Held) {
         if self.nodes[id].effects.is_empty() {
-            self.send(id, to, incarnation, body);
+            self.send(id, held);
         } else {
-            self.nodes[id].effects.push_back(Effect::Message { to, incarnation, body });
+            self.nodes[id].effects.push_back(Effect::Message(held));
         }
     }
 
-    fn queue_reply(&mut self, id: usize, to: ReplyTo, body: Body) {
-        self.queue(id, to.0 as u8, (to.0 >> 8) as u32, body);
-    }
-
-    fn send(&mut self, id: usize, to: u8, incarnation: u32, body: Body) {
-        if let Body::Response(Response::Vote(vote), _) = &body
+    fn send(&mut self, id: usize, held: Held) {
+        let message = self.network.message(&held);
+        let to = message.to as usize;
+        if let Body::Response(Response::Vote(vote)) = &message.body
             && !vote.pre_vote
             && vote.granted == Ok(true)
             && !self.committed.is_void()
@@ -321,24 +329,33 @@ impl Cluster {
                 self.judge(result);
             }
         }
-        if (to as usize) < self.count && to as usize != id {
-            self.network.send(id as u8, to, incarnation, body);
+        if to < self.count && to != id { self.network.send(held) } else { self.network.release(held) }
+    }
+
+    /// What waited for a node's disk will not happen.
+    pub(super) fn forget_effects(&mut self, id: usize) {
+        for effect in self.nodes[id].effects.drain(..) {
+            if let Effect::Message(held) = effect {
+                self.network.release(held);
+            }
         }
     }
 
     /// Up to a batch of entries, and where they end.
-    fn read(&self, id: usize, from: i64, up_to: i64) -> (Records, LogEnd) {
+    fn read(&mut self, id: usize, held: &Held, from: i64, up_to: i64) {
         let disk = &self.nodes[id].disk;
-        let mut records = Records::default();
-        let mut end = LogEnd { epoch: LeaderEpoch(0), offset: Offset(from) };
         let first = (from - disk.start).max(0) as usize;
         let count = (up_to - from).clamp(0, self.batch_entries.min(BATCH_ENTRIES) as i64) as usize;
-        for (slot, entry) in records.entries[..count].iter_mut().zip(&disk.entries[first..]) {
-            *slot = *entry;
-            records.count += 1;
-            end = LogEnd { epoch: LeaderEpoch(entry.epoch), offset: Offset(end.offset.0 + 1) };
+        let entries = disk.entries.get(first..).unwrap_or_default();
+        let entries = &entries[..count.min(entries.len())];
+        let message = self.network.message_mut(held);
+        message.records.count = entries.len() as u8;
+        message.records.entries[..entries.len()].copy_from_slice(entries);
+        if let Body::Response(Response::Fetch(response)) = &mut message.body {
+            let epoch = LeaderEpoch(entries.last().map_or(0, |entry| entry.epoch));
+            let end = LogEnd { epoch, offset: Offset(from + entries.len() as i64) };
+            response.fetched = Fetched::Records(end);
         }
-        (records, end)
     }
 
     fn unpark(&mut self, id: usize) {
@@ -350,7 +367,7 @@ impl Cluster {
         self.nodes[id].parked = parked;
     }
 
-    fn append(&mut self, id: usize, epoch: i32, payload: Payload) {
+    pub(super) fn append(&mut self, id: usize, epoch: i32, payload: Payload) {
         let (offset, hash) = self.nodes[id].disk.append(epoch, payload.encode());
         let result = self.log_matching.appended(id, offset, epoch, hash);
         if !self.committed.is_void() {
@@ -360,20 +377,6 @@ impl Cluster {
             let voters = self.voter_sets[index as usize].clone();
             self.nodes[id]
                 .tell(|machine, moment| machine.handle_voters_appended(Offset(offset), voters, moment));
-        }
-    }
-
-    fn append_fetched(&mut self, id: usize) {
-        let Records { count, entries } = self.arrived_records;
-        for entry in &entries[..count as usize] {
-            self.append(id, entry.epoch, Payload::decode(entry.payload));
-            let here = self.nodes[id].disk.entries.last().map(|entry| entry.hash);
-            if here != Some(entry.hash) && !self.committed.is_void() {
-                let offset = self.nodes[id].disk.end() - 1;
-                let message =
-                    format!("node {id} appended at offset {offset} what its leader has after another log");
-                self.judge(Err(Violation::new("log_matching", message)));
-            }
         }
     }
 
@@ -450,11 +453,11 @@ impl Cluster {
                     self.install(id, image);
                 }
             }
-            Effect::Message { to, incarnation, body } => self.send(id, to, incarnation, body),
+            Effect::Message(held) => self.send(id, held),
         }
-        while let Some(Effect::Message { .. }) = self.nodes[id].effects.front() {
-            if let Some(Effect::Message { to, incarnation, body }) = self.nodes[id].effects.pop_front() {
-                self.send(id, to, incarnation, body);
+        while let Some(Effect::Message(_)) = self.nodes[id].effects.front() {
+            if let Some(Effect::Message(held)) = self.nodes[id].effects.pop_front() {
+                self.send(id, held);
             }
         }
         true
@@ -488,59 +491,13 @@ impl Cluster {
     /// The log of this node gets to its disk.
     pub fn flush(&mut self, id: usize) -> bool {
         let node = &mut self.nodes[id];
-        let end = node.disk.end();
-        if node.disk.flushed >= end && node.machine.flushed().0 >= end {
+        if node.is_flushed() {
             return false;
         }
+        let end = node.disk.end();
         node.disk.flushed = end;
         self.tell(id, |machine, moment| machine.handle_flushed(Offset(end), moment));
         true
-    }
-
-    /// A message arrives.
-    pub fn deliver(&mut self, message: Message) {
-        let id = message.to as usize;
-        let from = BrokerId(i32::from(message.from));
-        if self.nodes[id].has_failed {
-            return;
-        }
-        match message.body {
-            Body::Request(request) => {
-                let to = ReplyTo(u64::from(message.from) | u64::from(message.incarnation) << 8);
-                self.tell(id, |machine, moment| match &request {
-                    Request::Vote(request) => machine.handle_vote(to, request, moment),
-                    Request::BeginQuorumEpoch(request) => {
-                        machine.handle_begin_quorum_epoch(to, request, moment)
-                    }
-                    Request::EndQuorumEpoch(request) => machine.handle_end_quorum_epoch(to, request, moment),
-                    Request::Fetch(request) => machine.handle_fetch(to, request, moment),
-                    Request::FetchSnapshot(request) => machine.handle_fetch_snapshot(to, request, moment),
-                });
-            }
-            Body::Response(response, records) => {
-                if message.incarnation == self.nodes[id].incarnation {
-                    self.arrived_records = records;
-                    self.tell(id, |machine, moment| match &response {
-                        Response::Vote(response) => machine.handle_vote_response(from, response, moment),
-                        Response::Epoch(response) => machine.handle_epoch_response(response, moment),
-                        Response::Fetch(response) => machine.handle_fetch_response(from, response, moment),
-                        Response::FetchSnapshot(response) => {
-                            machine.handle_fetch_snapshot_response(from, response, moment);
-                        }
-                    });
-                }
-            }
-            Body::Piece(response, image) => {
-                if let Response::FetchSnapshot(response) = response
-                    && message.incarnation == self.nodes[id].incarnation
-                {
-                    self.arrived_image = Some(image);
-                    self.tell(id, |machine, moment| {
-                        machine.handle_fetch_snapshot_response(from, &response, moment);
-                    });
-                }
-            }
-        }
     }
 
     /// A node's clock moves on.

@@ -42,6 +42,7 @@ impl Cluster {
 
     /// A node crashes and starts again. Of what was not flushed the first `keep` entries survive.
     pub fn crash(&mut self, id: usize, keep: i64) {
+        self.forget_effects(id);
         let node = &mut self.nodes[id];
         let end = (node.disk.flushed + keep).min(node.disk.end());
         if end < node.disk.end() {
@@ -56,6 +57,7 @@ impl Cluster {
     /// A node loses its disk and comes back with an empty one.
     pub fn lose_disk(&mut self, id: usize) {
         self.directories += 1;
+        self.forget_effects(id);
         let node = &mut self.nodes[id];
         node.disk.clear();
         node.directory = self.directories;
@@ -69,6 +71,7 @@ impl Cluster {
     /// can be asked for is that no node cuts what it knows to be committed.
     pub fn roll_back(&mut self, id: usize, entries: i64) {
         self.committed.make_void();
+        self.forget_effects(id);
         let node = &mut self.nodes[id];
         let end = (node.disk.end() - entries).max(node.disk.start);
         node.disk.truncate(end);

@@ -7,6 +7,7 @@
 pub mod choice;
 pub mod cluster;
 pub mod command;
+mod delivery;
 mod describe;
 pub mod disk;
 pub mod episode;

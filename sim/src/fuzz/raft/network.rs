@@ -64,15 +64,23 @@ pub struct Records {
     pub entries: [Entry; BATCH_ENTRIES],
 }
 
+impl Records {
+    /// Becomes the same as another; what does not count is not copied.
+    #[inline]
+    pub fn copy_from(&mut self, other: &Self) {
+        self.count = other.count;
+        let count = usize::from(other.count);
+        self.entries[..count].copy_from_slice(&other.entries[..count]);
+    }
+}
+
 /// What a message says.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// A question.
     Request(Request),
-    /// An answer, with the records that belong to it.
-    Response(Response, Records),
-    /// A piece of a snapshot, with all of it: pieces of one snapshot do not differ here.
-    Piece(Response, Image),
+    /// An answer; the records or the snapshot that belong to it are beside it.
+    Response(Response),
 }
 
 /// A message on its way.
@@ -90,6 +98,10 @@ pub struct Message {
     pub kind: Kind,
     /// What it says.
     pub body: Body,
+    /// What was fetched.
+    pub records: Records,
+    /// The snapshot of which this brings a piece, all of it: pieces of one snapshot do not differ here.
+    pub image: Option<Image>,
 }
 
 impl Message {
@@ -103,7 +115,7 @@ impl Message {
                 Request::Fetch(_) => Kind::Fetch,
                 Request::FetchSnapshot(_) => Kind::Snapshot,
             },
-            Body::Response(response, _) | Body::Piece(response, _) => match response {
+            Body::Response(response) => match response {
                 Response::Vote(_) => Kind::VoteReply,
                 Response::Epoch(_) => Kind::EpochReply,
                 Response::Fetch(_) => Kind::FetchReply,
@@ -126,10 +138,21 @@ pub struct MessageName {
     pub nth: u8,
 }
 
+/// A message that is not under way: not yet, or not any more. To be sent or given back.
+#[derive(Debug)]
+pub struct Held(u16);
+
 /// The messages under way and the links that are cut.
+///
+/// Messages stay where they were written, and only their places are moved about: a message is larger than all that a
+/// step otherwise touches.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
-    messages: VecDeque<Message>,
+    slots: Vec<Message>,
+    /// Slots of the messages under way.
+    order: VecDeque<u16>,
+    /// Slots of no message.
+    free: Vec<u16>,
     /// For each sender the receivers, as bits, whom it cannot reach.
     cut: [u16; 16],
     next_sequence: u32,
@@ -138,7 +161,9 @@ pub struct Network {
 impl Network {
     /// No messages, no cuts.
     pub fn clear(&mut self) {
-        self.messages.clear();
+        self.order.clear();
+        self.free.clear();
+        self.free.extend((0..self.slots.len() as u16).rev());
         self.cut = [0; 16];
         self.next_sequence = 0;
     }
@@ -146,61 +171,112 @@ impl Network {
     /// How many messages are under way.
     #[inline]
     pub fn len(&self) -> usize {
-        self.messages.len()
+        self.order.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.order.is_empty()
     }
 
     /// The messages.
     pub fn messages(&self) -> impl Iterator<Item = &Message> {
-        self.messages.iter()
+        self.order.iter().map(|slot| &self.slots[*slot as usize])
     }
 
-    /// Sends a message, unless the link is cut.
-    pub fn send(&mut self, from: u8, to: u8, incarnation: u32, body: Body) {
-        if self.is_cut(from, to) {
-            return;
-        }
-        if self.messages.len() >= MESSAGES_MAX {
-            self.messages.pop_front();
-        }
+    /// Writes a message, without records and without a snapshot.
+    #[inline]
+    pub fn write(&mut self, from: u8, to: u8, incarnation: u32, body: Body) -> Held {
         let kind = Message::kind_of(&body);
-        let sequence = self.next_sequence;
+        let Some(slot) = self.free.pop() else {
+            let records = Records::default();
+            self.slots.push(Message { from, to, incarnation, sequence: 0, kind, body, records, image: None });
+            return Held(self.slots.len() as u16 - 1);
+        };
+        let message = &mut self.slots[slot as usize];
+        (message.from, message.to, message.incarnation, message.kind) = (from, to, incarnation, kind);
+        message.body = body;
+        message.records.count = 0;
+        message.image = None;
+        Held(slot)
+    }
+
+    /// Sends what was written, unless the link is cut.
+    #[inline]
+    pub fn send(&mut self, held: Held) {
+        let message = &self.slots[held.0 as usize];
+        if self.is_cut(message.from, message.to) {
+            return self.release(held);
+        }
+        if self.order.len() >= MESSAGES_MAX {
+            self.free.extend(self.order.pop_front());
+        }
+        self.slots[held.0 as usize].sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.messages.push_back(Message { from, to, incarnation, sequence, kind, body });
+        self.order.push_back(held.0);
     }
 
     /// Takes a message out. The oldest takes its place, so that place 0 always has an old one.
-    pub fn take(&mut self, index: usize) -> Option<Message> {
-        self.messages.swap_remove_front(index)
+    #[inline]
+    pub fn take(&mut self, index: usize) -> Option<Held> {
+        self.order.swap_remove_front(index).map(Held)
     }
 
-    /// Puts a second one of it into the bag.
-    pub fn duplicate(&mut self, index: usize) {
-        if let Some(message) = self.messages.get(index).cloned()
-            && self.messages.len() < MESSAGES_MAX
-        {
-            self.messages.push_back(message);
+    /// What is held.
+    #[inline]
+    pub fn message(&self, held: &Held) -> &Message {
+        &self.slots[held.0 as usize]
+    }
+
+    /// The same, to be written on.
+    #[inline]
+    pub fn message_mut(&mut self, held: &Held) -> &mut Message {
+        &mut self.slots[held.0 as usize]
+    }
+
+    /// The message is done with.
+    #[inline]
+    pub fn release(&mut self, held: Held) {
+        self.free.push(held.0);
+    }
+
+    /// Loses a message. Returns false when there is none at this place.
+    pub fn lose(&mut self, index: usize) -> bool {
+        let held = self.take(index);
+        let is_lost = held.is_some();
+        held.into_iter().for_each(|held| self.release(held));
+        is_lost
+    }
+
+    /// Puts a second one of it into the bag. Returns false when there is none at this place.
+    pub fn duplicate(&mut self, index: usize) -> bool {
+        let Some(slot) = self.order.get(index).copied() else { return false };
+        if self.order.len() < MESSAGES_MAX {
+            let message = self.slots[slot as usize].clone();
+            let copy = self.free.pop().unwrap_or(self.slots.len() as u16);
+            match self.slots.get_mut(copy as usize) {
+                Some(free) => *free = message,
+                None => self.slots.push(message),
+            }
+            self.order.push_back(copy);
         }
+        true
     }
 
     /// The name of the message at a place.
     pub fn name(&self, index: usize) -> Option<MessageName> {
-        let message = self.messages.get(index)?;
+        let message = self.messages().nth(index)?;
         let is_alike = |other: &&Message| {
             (other.from, other.to, other.kind) == (message.from, message.to, message.kind)
                 && other.sequence < message.sequence
         };
-        let nth = self.messages.iter().filter(is_alike).count() as u8;
+        let nth = self.messages().filter(is_alike).count() as u8;
         Some(MessageName { from: message.from, to: message.to, kind: message.kind, nth })
     }
 
     /// The place of the message of a name.
     pub fn find(&self, name: MessageName) -> Option<usize> {
-        let mut alike: Vec<(u32, usize)> = (self.messages.iter().enumerate())
+        let mut alike: Vec<(u32, usize)> = (self.messages().enumerate())
             .filter(|(_, other)| (other.from, other.to, other.kind) == (name.from, name.to, name.kind))
             .map(|(index, other)| (other.sequence, index))
             .collect();
@@ -226,7 +302,14 @@ impl Network {
 
     /// Loses what is on its way over links that are cut.
     pub fn drop_cut(&mut self) {
-        let cut = self.cut;
-        self.messages.retain(|message| cut[message.from as usize] & (1 << message.to) == 0);
+        let Self { slots, order, free, cut, .. } = self;
+        order.retain(|slot| {
+            let message = &slots[*slot as usize];
+            let is_cut = cut[message.from as usize] & (1 << message.to) != 0;
+            if is_cut {
+                free.push(*slot);
+            }
+            !is_cut
+        });
     }
 }

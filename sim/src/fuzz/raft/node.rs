@@ -11,25 +11,18 @@ use jangbu_core::raft::{
 use jangbu_core::time::Instant;
 
 use super::disk::{Disk, Image, Payload};
-use super::network::Body;
+use super::network::Held;
 use crate::rng::mix;
 
 /// Something that must happen in its turn: a wait for the disk, or a message behind one.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Effect {
     /// Make the election state durable.
     Save(ElectionState),
     /// Make a snapshot durable and put it in the place of the log.
     Install(SnapshotId),
     /// Send this.
-    Message {
-        /// To whom.
-        to: u8,
-        /// The asker's incarnation, for an answer.
-        incarnation: u32,
-        /// What.
-        body: Body,
-    },
+    Message(Held),
 }
 
 /// A node.
@@ -130,6 +123,13 @@ impl Node {
         let random = mix(self.seed.wrapping_add(self.draws));
         let moment = Moment { now: self.now, random, log: &self.disk };
         what(&mut self.machine, &moment)
+    }
+
+    /// Whether all of its log is on the disk, and its machine knows.
+    #[inline]
+    pub fn is_flushed(&self) -> bool {
+        let end = self.disk.end();
+        self.disk.flushed >= end && self.machine.flushed().0 >= end
     }
 
     /// The process starts, with what its directory holds.

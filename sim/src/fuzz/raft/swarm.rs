@@ -37,15 +37,15 @@ pub enum Act {
 /// Each with its usual weight, and whether a seed may do without it.
 const ACTS: &[(Act, u64, bool)] = &[
     (Act::Deliver, 900, false),
-    (Act::Effect, 260, false),
-    (Act::Flush, 200, false),
+    (Act::Effect, 60, false),
+    (Act::Flush, 36, false),
     (Act::Tick, 24, false),
     (Act::Propose, 110, false),
     (Act::Drop, 30, true),
     (Act::Duplicate, 30, true),
     (Act::Advance, 12, true),
     (Act::Expire, 12, true),
-    (Act::Crash, 60, true),
+    (Act::Crash, 48, true),
     (Act::CrashAll, 3, true),
     (Act::Snapshot, 24, true),
     (Act::Trim, 24, true),
@@ -75,6 +75,8 @@ pub struct Swarm {
     pub batch_entries: usize,
     /// How often, of 256, the oldest message arrives first.
     pub in_order: u8,
+    /// Whether a change of the voters or an election invites the worst that could follow it at once.
+    pub strikes: bool,
     /// So many places, each with what is done when it is drawn.
     pub acts: [Act; PLACES],
 }
@@ -83,10 +85,10 @@ impl Swarm {
     /// The draw of a stream.
     pub fn draw(rng: &mut Rng) -> Self {
         // Sets of voters that change are drawn from even sizes too: there two majorities can miss each other.
-        let is_changing = rng.below(3) == 0;
+        let is_changing = rng.below(2) == 0;
         let is_static = !is_changing && rng.below(3) == 0;
         let voters = match is_changing {
-            true => [2, 4, 4, 4, 3, 1][rng.below(6) as usize],
+            true => [2, 2, 4, 4, 4, 3, 1][rng.below(7) as usize],
             false => [3, 3, 3, 3, 5, 5, 2, 1][rng.below(8) as usize],
         };
         let controllers = match is_static {
@@ -98,7 +100,8 @@ impl Swarm {
         let steps = 60 + rng.below(420) as u32;
         let in_order = [0, 128, 220, 250, 255][rng.below(5) as usize];
         let batch_entries = [1, 1, 2, 4][rng.below(4) as usize];
-        Self { shape, steps, batch_entries, in_order, acts: acts(rng, is_static, is_changing) }
+        let strikes = is_changing && rng.below(4) != 0;
+        Self { shape, steps, batch_entries, in_order, strikes, acts: acts(rng, is_static, is_changing) }
     }
 
     /// Begins an episode, or a repetition of one.
