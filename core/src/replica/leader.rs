@@ -37,7 +37,7 @@ pub(super) struct Remote {
     /// When it last was at what was the leader's end one fetch before.
     pub(super) last_caught_up: Option<Instant>,
     pub(super) last_fetch: Instant,
-    leader_end_at_last_fetch: Offset,
+    pub(super) leader_end_at_last_fetch: Offset,
     /// What the metadata says of it.
     pub(super) standing: Option<BrokerStanding>,
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use jangbu_core::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
 use jangbu_core::replica::{
     Acknowledgement, Acks, AlterPartitionOutcome, FetchBody, FetchDecision, FetchRefusal, FetchResponse,
-    FollowerAction, Pending, Replica, Settings,
+    FollowerAction, Pending, Replica, Settings, Ticket,
 };
 use jangbu_core::time::Instant;
 
 use super::log::{Entry, ScopeLog};
 use super::message::{Answer, Call, Message, Proposal};
-use super::metadata::Metadata;
+use super::metadata::{Metadata, members};
 use super::permutation::Permutation;
 use super::scope::Scope;
 use jangbu_core::epochs::LogView;
@@ -82,8 +82,8 @@ pub enum Event<'a> {
     Answered(&'a Answer),
     /// The connection to the controller broke while this was on it.
     Unanswered(&'a Call),
-    /// A follower was not caught up for too long.
-    Late(BrokerId),
+    /// Followers were not caught up for too long: a set.
+    Late(u8),
     /// It sends a proposal, if it has one.
     Propose,
     /// It fetches.
@@ -130,6 +130,11 @@ impl Broker {
     /// Its machine, if it leads.
     pub fn leading(&self) -> Option<&Replica> {
         self.replica().filter(|replica| replica.is_leader())
+    }
+
+    /// The ticket of the proposal that it has under way.
+    pub fn pending_ticket(&self) -> Option<Ticket> {
+        self.replica().and_then(Replica::pending_ticket)
     }
 
     /// The same with other names, in the form in which states are compared.
@@ -220,8 +225,10 @@ impl Broker {
                 let (ticket, epoch) = call.of();
                 replica.handle_alter_partition(ticket, epoch, &AlterPartitionOutcome::Unknown, log, NOW);
             }
-            Event::Late(follower) => {
-                replica.forget_recency(*follower);
+            Event::Late(followers) => {
+                for follower in members(*followers) {
+                    replica.forget_recency(BrokerId(follower as i32 + 1));
+                }
                 replica.handle_timeout(log, NOW);
             }
             Event::Propose => {

@@ -14,7 +14,8 @@ pub struct Interned<T> {
     items: Vec<T>,
     table: HashTable<u32>,
     hasher: FixedState,
-    renamed: [Vec<u32>; PERMUTATIONS],
+    /// Of each part its numbers under other names.
+    renamed: Vec<[u32; PERMUTATIONS]>,
 }
 
 const UNKNOWN: u32 = u32::MAX;
@@ -22,12 +23,8 @@ const UNKNOWN: u32 = u32::MAX;
 impl<T: Hash + Eq> Interned<T> {
     /// None yet.
     pub fn new() -> Self {
-        Self {
-            items: Vec::new(),
-            table: HashTable::new(),
-            hasher: FixedState::default(),
-            renamed: std::array::from_fn(|_| Vec::new()),
-        }
+        let hasher = FixedState::default();
+        Self { items: Vec::new(), table: HashTable::new(), hasher, renamed: Vec::new() }
     }
 
     /// How many there are.
@@ -51,20 +48,20 @@ impl<T: Hash + Eq> Interned<T> {
         self.items.push(item);
         let (items, hasher) = (&self.items, &self.hasher);
         self.table.insert_unique(hash, id, |id| hasher.hash_one(&items[*id as usize]));
-        for (number, renamed) in self.renamed.iter_mut().enumerate() {
-            renamed.push(if number == 0 { id } else { UNKNOWN });
-        }
+        let mut renamed = [UNKNOWN; PERMUTATIONS];
+        renamed[0] = id;
+        self.renamed.push(renamed);
         id
     }
 
     /// The number of a part under other names, if it was asked before.
     pub fn renamed(&self, id: u32, permutation: Permutation) -> Option<u32> {
-        Some(self.renamed[permutation.number()][id as usize]).filter(|renamed| *renamed != UNKNOWN)
+        Some(self.renamed[id as usize][permutation.number()]).filter(|renamed| *renamed != UNKNOWN)
     }
 
     /// Remembers it.
     pub fn set_renamed(&mut self, id: u32, permutation: Permutation, renamed: u32) {
-        self.renamed[permutation.number()][id as usize] = renamed;
-        self.renamed[permutation.inverse().number()][renamed as usize] = id;
+        self.renamed[id as usize][permutation.number()] = renamed;
+        self.renamed[renamed as usize][permutation.inverse().number()] = id;
     }
 }

@@ -17,6 +17,7 @@ mod intern;
 mod log;
 mod message;
 mod metadata;
+mod normalise;
 mod permutation;
 mod scope;
 mod scopes;

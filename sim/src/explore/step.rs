@@ -1,7 +1,7 @@
 //! Every step that can be taken from a state.
 
-use jangbu_core::ids::{BrokerId, Offset};
-use jangbu_core::replica::{Acks, Replica};
+use jangbu_core::ids::Offset;
+use jangbu_core::replica::{Acks, Replica, Ticket};
 
 use super::BROKERS;
 use super::broker::{Life, Waiting};
@@ -16,8 +16,8 @@ use super::world::{Asked, Cause, World};
 pub enum Step {
     /// A leader appends a record of a client.
     Append(usize, Acks),
-    /// A follower sends a fetch.
-    Fetch(usize),
+    /// The connection of a follower to a leader breaks under a fetch that the follower would not send any more.
+    Drop(usize, usize, u32),
     /// A fetch or its response arrives: follower, leader, message.
     Deliver(usize, usize, u32),
     /// A broker learns of the metadata, and this many of the controller's states are left to see.
@@ -30,8 +30,8 @@ pub enum Step {
     Answer(usize),
     /// The connection of this broker to the controller breaks.
     Break(usize),
-    /// To this leader a follower is late.
-    Late(usize, usize),
+    /// To this leader a set of followers is late.
+    Late(usize, u8),
     /// The session of this broker is over.
     Fence(usize),
     /// This broker is unfenced.
@@ -95,14 +95,10 @@ impl Steps<'_> {
         let held = self.world.brokers.get(self.from.brokers[broker]);
         let is_up = matches!(held.life, Life::Up { .. });
         let is_leader = held.leading().is_some();
-        let followed = held.replica().and_then(Replica::followed);
         if is_up {
             if is_leader {
                 self.append(broker);
                 self.late(broker);
-            }
-            if let Some(leader) = followed {
-                self.fetch(broker, (leader.0 - 1) as usize);
             }
             self.learn(broker);
             self.call(broker);
@@ -110,6 +106,7 @@ impl Steps<'_> {
         } else {
             self.start(broker);
         }
+        self.judge_given_up(broker);
         self.fence_and_serve(broker, is_up);
     }
 
@@ -122,6 +119,9 @@ impl Steps<'_> {
         }
         let mut next = *state;
         next.brokers[broker] = effect.broker;
+        if effect.outdates {
+            self.world.outdate(&mut next, broker);
+        }
         self.propose(&mut next, broker);
         Some(Reacted { state: next, message: effect.message, acknowledged: effect.acknowledged })
     }
@@ -152,14 +152,22 @@ impl Steps<'_> {
                     _ => Ok(()),
                 }
             });
+        self.world.normalise(&mut state);
         let acknowledges = acknowledged.iter().any(|waiting| waiting.acks == Acks::All);
         self.found.push(Successor { step, state, violation: checked.err(), acknowledges });
     }
 
     /// A step after which the controller's state is to be looked at.
-    fn found_decided(&mut self, step: Step, state: State) {
+    fn found_decided(&mut self, step: Step, mut state: State) {
         let violation = check::candidates(self.world, &state).err();
+        self.world.normalise(&mut state);
         self.found.push(Successor { step, state, violation, acknowledges: false });
+    }
+
+    /// A step by which nothing changes that could be wrong.
+    fn found_plain(&mut self, step: Step, mut state: State) {
+        self.world.normalise(&mut state);
+        self.found.push(Successor { step, state, violation: None, acknowledges: false });
     }
 
     fn append(&mut self, broker: usize) {
@@ -178,50 +186,20 @@ impl Steps<'_> {
         }
     }
 
+    /// Nobody waits for what the scope does not hold.
     fn late(&mut self, leader: usize) {
-        for follower in (0..BROKERS).filter(|follower| *follower != leader) {
-            let cause = Cause::Late(BrokerId(follower as i32 + 1));
+        let limit = i32::from(self.world.scope.registrations);
+        if self.world.replica(&self.from, leader).is_some_and(|replica| replica.partition_epoch().0 >= limit)
+        {
+            return;
+        }
+        let others = 7 & !(1 << leader);
+        for followers in (1..8).filter(|followers| followers & !others == 0) {
             let state = self.from;
-            if let Some(reacted) = self.react(&state, leader, cause) {
-                self.found_at(Step::Late(leader, follower), leader, reacted);
+            if let Some(reacted) = self.react(&state, leader, Cause::Late(followers)) {
+                self.found_at(Step::Late(leader, followers), leader, reacted);
             }
         }
-    }
-
-    fn fetch(&mut self, follower: usize, leader: usize) {
-        let channel = pair(follower, leader);
-        let is_there = self.world.replica(&self.from, leader).is_some();
-        let under_way = self.world.channels.get(self.from.channels[channel]);
-        if !is_there || under_way.len() >= usize::from(self.world.scope.messages) {
-            return;
-        }
-        let effect = self.world.effect(self.from.brokers[follower], Cause::Ask);
-        let Some(message) = effect.message else { return };
-        let under_way = self.world.channels.get(self.from.channels[channel]);
-        if under_way.contains(&message) {
-            return;
-        }
-        let mut state = self.from;
-        state.channels[channel] = self.with(state.channels[channel], message);
-        self.found.push(Successor {
-            step: Step::Fetch(follower),
-            state,
-            violation: None,
-            acknowledges: false,
-        });
-    }
-
-    fn with(&mut self, channel: u32, message: u32) -> u32 {
-        let mut messages = self.world.channels.get(channel).clone();
-        messages.push(message);
-        messages.sort_unstable();
-        self.world.channels.id(messages)
-    }
-
-    fn without(&mut self, channel: u32, message: u32) -> u32 {
-        let mut messages = self.world.channels.get(channel).clone();
-        messages.retain(|other| *other != message);
-        self.world.channels.id(messages)
     }
 
     fn deliver(&mut self, follower: usize, leader: usize) {
@@ -230,19 +208,36 @@ impl Steps<'_> {
         while let Some(message) = self.world.channels.get(self.from.channels[channel]).get(index).copied() {
             index += 1;
             let is_fetch = matches!(self.world.messages.get(message), Message::Fetch(_));
+            self.drop_outdated(follower, leader, message);
             let mut state = self.from;
-            state.channels[channel] = self.without(state.channels[channel], message);
+            state.channels[channel] = self.world.without(state.channels[channel], message);
             let to = if is_fetch { leader } else { follower };
             let step = Step::Deliver(follower, leader, message);
             let Some(mut reacted) = self.react(&state, to, Cause::Message(message)) else {
-                self.found.push(Successor { step, state, violation: None, acknowledges: false });
+                self.found_plain(step, state);
                 continue;
             };
             if let Some(response) = reacted.message.filter(|response| self.awaits(follower, *response)) {
                 let channels = &mut reacted.state.channels;
-                channels[channel] = self.with(channels[channel], response);
+                channels[channel] = self.world.with(channels[channel], response);
             }
             self.found_at(step, to, reacted);
+        }
+    }
+
+    /// A connection may break under a fetch that was sent before the follower learned better.
+    fn drop_outdated(&mut self, follower: usize, leader: usize, message: u32) {
+        let Message::Fetch(fetch) = self.world.messages.get(message) else { return };
+        let held = self.world.brokers.get(self.from.brokers[follower]);
+        let would_send = held.process == fetch.broker_epoch.0 as u8
+            && held.replica().is_some_and(|replica| {
+                replica.leader_epoch() == fetch.current_leader_epoch && replica.followed().is_some()
+            });
+        if !would_send {
+            let channel = pair(follower, leader);
+            let mut state = self.from;
+            state.channels[channel] = self.world.without(state.channels[channel], message);
+            self.found_plain(Step::Drop(follower, leader, message), state);
         }
     }
 
@@ -259,22 +254,12 @@ impl Steps<'_> {
             let metadata = history[history.len() - 1 - usize::from(lag)];
             let mut state = self.from;
             state.lags[broker] = lag;
-            self.forget_seen(&mut state);
+            self.world.forget_seen(&mut state);
             let step = Step::Metadata(broker, lag);
             match self.react(&state, broker, Cause::Metadata(metadata)) {
                 Some(reacted) => self.found_at(step, broker, reacted),
-                None => self.found.push(Successor { step, state, violation: None, acknowledges: false }),
+                None => self.found_plain(step, state),
             }
-        }
-    }
-
-    /// States of the controller that nobody has yet to see are forgotten.
-    fn forget_seen(&mut self, state: &mut State) {
-        let needed = usize::from(state.lags.into_iter().max().unwrap_or(0)).max(1);
-        let history = self.world.histories.get(state.history);
-        if history.len() > needed {
-            let history = history[history.len() - needed..].to_vec();
-            state.history = self.world.histories.id(history);
         }
     }
 
@@ -306,21 +291,24 @@ impl Steps<'_> {
                 loss.heal();
             }
         }
-        self.forget_seen(state);
+        self.world.forget_seen(state);
         true
+    }
+
+    /// A proposal on a connection that is gone, whatever became of the broker.
+    fn judge_given_up(&mut self, broker: usize) {
+        let calls = self.world.calls.get(self.from.calls[broker]);
+        let Some(given_up) = calls.given_up.clone() else { return };
+        let mut left = calls.clone();
+        left.given_up = None;
+        let mut state = self.from;
+        state.calls[broker] = self.world.calls.id(left);
+        let proposal = self.world.proposals.id(given_up);
+        self.judge(Step::JudgeGivenUp(broker), state, broker, proposal, None);
     }
 
     fn call(&mut self, broker: usize) {
         let id = self.from.calls[broker];
-        let calls = self.world.calls.get(id);
-        if let Some(given_up) = calls.given_up.clone() {
-            let mut left = calls.clone();
-            left.given_up = None;
-            let mut state = self.from;
-            state.calls[broker] = self.world.calls.id(left);
-            let proposal = self.world.proposals.id(given_up);
-            self.judge(Step::JudgeGivenUp(broker), state, broker, proposal, None);
-        }
         let calls = self.world.calls.get(id);
         let first_proposal = calls.line.iter().position(|call| matches!(call, Call::Proposed(_)));
         if let Some(place) = first_proposal
@@ -340,12 +328,7 @@ impl Steps<'_> {
         let calls = self.world.calls.get(id);
         if !calls.line.is_empty() && self.may_fail(Faults::BREAK) {
             let mut left = calls.clone();
-            let lost = left.line.drain(..).rev();
-            let proposed = lost.filter_map(|call| match call {
-                Call::Proposed(proposal) => Some(proposal),
-                Call::Answered(_) => None,
-            });
-            left.given_up = proposed.last().or(left.given_up.take());
+            left.give_up();
             let mut state = State { faults: self.from.faults + 1, ..self.from };
             state.calls[broker] = self.world.calls.id(left);
             self.hear(Step::Break(broker), state, broker, Cause::Broken(id));
@@ -357,7 +340,7 @@ impl Steps<'_> {
             Some(reacted) => self.found_at(step, broker, reacted),
             None => {
                 self.propose(&mut state, broker);
-                self.found.push(Successor { step, state, violation: None, acknowledges: false });
+                self.found_plain(step, state);
             }
         }
     }
@@ -368,7 +351,11 @@ impl Steps<'_> {
             let mut state = from;
             if let (Some(place), Some(answer)) = (place, answer) {
                 let mut calls = self.world.calls.get(state.calls[broker]).clone();
-                calls.line[place] = Call::Answered(answer);
+                if answer.ticket == Ticket(0) {
+                    calls.line.remove(place);
+                } else {
+                    calls.line[place] = Call::Answered(answer);
+                }
                 state.calls[broker] = self.world.calls.id(calls);
             }
             if self.adopt(&mut state, metadata) {
@@ -462,8 +449,10 @@ impl Steps<'_> {
     /// What a process held ends with it. What it had asked others may still arrive; what they asked it does not.
     fn die(&mut self, state: &mut State, broker: usize) {
         state.lags[broker] = 0;
-        self.forget_seen(state);
-        state.calls[broker] = self.world.calls.id(super::message::Calls::default());
+        self.world.forget_seen(state);
+        let mut calls = self.world.calls.get(state.calls[broker]).clone();
+        calls.give_up();
+        state.calls[broker] = self.world.calls.id(calls);
         for other in (0..BROKERS).filter(|other| *other != broker) {
             self.keep(state, pair(broker, other), true);
             self.keep(state, pair(other, broker), false);

@@ -38,7 +38,9 @@ fn action(world: &World, from: &State, step: Step) -> String {
             let acks = if acks == Acks::All { "all" } else { "1" };
             format!("{} appends record {} with acks={acks}", name(leader), from.records + 1)
         }
-        Step::Fetch(follower) => format!("{} sends a fetch", name(follower)),
+        Step::Drop(follower, leader, _) => {
+            format!("an old fetch of {} to {} is lost", name(follower), name(leader))
+        }
         Step::Deliver(follower, leader, id) => match world.messages.get(id) {
             Message::Fetch(fetch) => format!(
                 "{} gets the fetch of {} (process {}, epoch {}, from offset {} after epoch {})",
@@ -73,8 +75,9 @@ fn action(world: &World, from: &State, step: Step) -> String {
         }
         Step::Answer(index) => format!("{} gets the controller's answer", name(index)),
         Step::Break(index) => format!("the connection of {} to the controller breaks", name(index)),
-        Step::Late(leader, follower) => {
-            format!("{} finds {} late for replica.lag.time.max.ms", name(leader), name(follower))
+        Step::Late(leader, followers) => {
+            let late = members(followers).map(name).collect::<Vec<_>>().join(" and ");
+            format!("{} finds {late} behind for replica.lag.time.max.ms", name(leader))
         }
         Step::Fence(index) => format!("the session of {} is over", name(index)),
         Step::Serve(index) => format!("the controller unfences {}", name(index)),

@@ -39,8 +39,8 @@ pub enum Cause {
     Answered(u32),
     /// The connection with these calls breaks.
     Broken(u32),
-    /// A follower trails for too long.
-    Late(BrokerId),
+    /// Followers trail for too long: a set.
+    Late(u8),
     /// It sends a proposal.
     Propose,
     /// It fetches.
@@ -62,6 +62,8 @@ pub struct Effect {
     pub message: Option<u32>,
     /// A proposal that it sends.
     pub proposal: Option<u32>,
+    /// Whether what it had proposed before is proposed no more.
+    pub outdates: bool,
     /// Whom it acknowledged.
     pub acknowledged: Vec<Waiting>,
 }
@@ -139,7 +141,7 @@ impl World {
             broker.canonical(Permutation::all().next().expect("there are six"))
         };
         let brokers: [Broker; BROKERS] = std::array::from_fn(broker);
-        State {
+        let mut state = State {
             brokers: brokers.map(|broker| self.brokers.id(broker)),
             channels: [self.channels.id(Vec::new()); PAIRS],
             calls: [self.calls.id(Calls::default()); BROKERS],
@@ -149,7 +151,9 @@ impl World {
             losses: [Loss::default(); BROKERS],
             faults: 0,
             records: 0,
-        }
+        };
+        self.normalise(&mut state);
+        state
     }
 
     /// The controller's state.
@@ -163,6 +167,7 @@ impl World {
             return effect.clone();
         }
         let mut changed = self.brokers.get(broker).clone();
+        let held = changed.pending_ticket();
         let mut reaction = super::broker::Reaction::default();
         for event in events(cause, &self.metadata, &self.messages, &self.calls) {
             let next = changed.handle(&event, &self.scope);
@@ -175,6 +180,7 @@ impl World {
             broker: self.brokers.id(changed.canonical(identity)),
             message: reaction.message.map(|message| self.messages.id(message)),
             proposal: reaction.proposal.map(|proposal| self.proposals.id(proposal.canonical())),
+            outdates: held.is_some() && changed.pending_ticket() != held,
             acknowledged: reaction.acknowledged,
         };
         self.effects.insert((broker, cause), effect.clone());
@@ -264,7 +270,7 @@ fn events<'a>(
             _ => return Vec::new(),
         },
         Cause::Broken(id) => return calls.get(id).line.iter().map(Event::Unanswered).collect(),
-        Cause::Late(follower) => Event::Late(follower),
+        Cause::Late(followers) => Event::Late(followers),
         Cause::Propose => Event::Propose,
         Cause::Ask => Event::Ask,
         Cause::Crash(kept, checkpoint) => {
