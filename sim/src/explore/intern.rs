@@ -33,6 +33,7 @@ impl<T: Hash + Eq> Interned<T> {
     }
 
     /// The part of a number.
+    #[inline]
     pub fn get(&self, id: u32) -> &T {
         &self.items[id as usize]
     }
@@ -55,6 +56,7 @@ impl<T: Hash + Eq> Interned<T> {
     }
 
     /// The number of a part under other names, if it was asked before.
+    #[inline]
     pub fn renamed(&self, id: u32, permutation: Permutation) -> Option<u32> {
         Some(self.renamed[id as usize][permutation.number()]).filter(|renamed| *renamed != UNKNOWN)
     }

@@ -7,7 +7,8 @@ use super::BROKERS;
 /// How many there are.
 pub const PERMUTATIONS: usize = 6;
 
-const IMAGES: [[u8; BROKERS]; PERMUTATIONS] =
+/// The new name of each broker.
+pub const IMAGES: [[u8; BROKERS]; PERMUTATIONS] =
     [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
 /// New names: broker `index` becomes broker `image(index)`.
@@ -21,11 +22,13 @@ impl Permutation {
     }
 
     /// Its place among all.
+    #[inline]
     pub fn number(self) -> usize {
         self.0
     }
 
     /// The new name of a broker, both from 0.
+    #[inline]
     pub fn image(self, index: usize) -> usize {
         usize::from(IMAGES[self.0][index])
     }
@@ -50,6 +53,7 @@ impl Permutation {
     }
 
     /// What belongs to each broker.
+    #[inline]
     pub fn array<T: Copy>(self, of: [T; BROKERS]) -> [T; BROKERS] {
         let mut renamed = of;
         for (index, item) in of.into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! A state: a handful of numbers, each of which names an interned part.
 
-use super::permutation::Permutation;
+use super::permutation::{IMAGES, PERMUTATIONS, Permutation};
 use super::{BROKERS, fingerprint};
 
 /// Ordered pairs of brokers.
@@ -73,12 +73,33 @@ impl Loss {
 }
 
 /// The place of the channel of a follower and a leader.
-pub fn pair(follower: usize, leader: usize) -> usize {
+pub const fn pair(follower: usize, leader: usize) -> usize {
     follower * (BROKERS - 1) + if leader > follower { leader - 1 } else { leader }
 }
 
+/// Where each channel lies under other names.
+const CHANNELS: [[u8; PAIRS]; PERMUTATIONS] = {
+    let mut images = [[0; PAIRS]; PERMUTATIONS];
+    let mut number = 0;
+    while number < PERMUTATIONS {
+        let mut place = 0;
+        while place < BROKERS * BROKERS {
+            let (follower, leader) = (place / BROKERS, place % BROKERS);
+            if follower != leader {
+                let names = IMAGES[number];
+                images[number][pair(follower, leader)] =
+                    pair(names[follower] as usize, names[leader] as usize) as u8;
+            }
+            place += 1;
+        }
+        number += 1;
+    }
+    images
+};
+
 impl State {
     /// 64 bits of it.
+    #[inline]
     pub fn fingerprint(&self) -> u64 {
         let two = |a: u32, b: u32| u64::from(a) << 32 | u64::from(b);
         let bytes: u64 = (0..BROKERS)
@@ -99,13 +120,11 @@ impl State {
     /// What belongs to no broker stays; `brokers`, `calls` and `history` are those with the new names, in the old
     /// places.
     #[must_use]
+    #[inline]
     pub fn renamed(&self, permutation: Permutation) -> Self {
         let mut channels = self.channels;
-        for follower in 0..BROKERS {
-            for leader in (0..BROKERS).filter(|leader| *leader != follower) {
-                let to = pair(permutation.image(follower), permutation.image(leader));
-                channels[to] = self.channels[pair(follower, leader)];
-            }
+        for (from, to) in CHANNELS[permutation.number()].iter().enumerate() {
+            channels[usize::from(*to)] = self.channels[from];
         }
         Self {
             brokers: permutation.array(self.brokers),
