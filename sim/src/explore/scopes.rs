@@ -20,36 +20,24 @@ fn small() -> Scope {
     }
 }
 
-/// All.
+/// All, the smallest first.
 pub fn all() -> Vec<Scope> {
+    let restarts = Scope { kinds: Faults::LOSSY, leader_epochs: 3, registrations: 4, ..small() };
     vec![
         small(),
-        Scope { name: "elect", records: 2, leader_epochs: 3, registrations: 3, faults: 2, ..small() },
+        Scope { name: "two-messages", messages: 2, ..small() },
+        Scope { name: "election", records: 2, ..small() },
+        Scope { name: "restart", ..restarts },
+        Scope { name: "elections", records: 2, leader_epochs: 3, registrations: 3, faults: 2, ..small() },
+        Scope { name: "restarts", records: 2, faults: 2, ..restarts },
         Scope {
-            name: "lossy1",
-            kinds: Faults::LOSSY,
-            leader_epochs: 3,
-            registrations: 4,
-            faults: 1,
-            ..small()
-        },
-        Scope {
-            name: "lossy",
-            records: 2,
-            kinds: Faults::LOSSY,
-            leader_epochs: 3,
-            registrations: 4,
-            ..small()
-        },
-        Scope {
-            name: "all",
-            records: 2,
-            leader_epochs: 3,
-            registrations: 4,
+            name: "faults",
+            records: 3,
             faults: 2,
             kinds: Faults::ALL,
             has_acks_leader: true,
-            ..small()
+            messages: 2,
+            ..restarts
         },
     ]
 }
