@@ -38,7 +38,7 @@ pub enum Life {
     /// A process runs.
     Up {
         /// The machine.
-        replica: Replica,
+        replica: Box<Replica>,
         /// Whoever waits.
         waiting: Vec<Waiting>,
     },
@@ -143,7 +143,7 @@ impl Broker {
         let rename = |id| permutation.id(id);
         let life = match &self.life {
             Life::Up { replica, waiting } => {
-                Life::Up { replica: replica.canonical(&rename, NOW), waiting: waiting.clone() }
+                Life::Up { replica: Box::new(replica.canonical(&rename, NOW)), waiting: waiting.clone() }
             }
             down @ Life::Down { .. } => down.clone(),
         };
@@ -179,7 +179,7 @@ impl Broker {
         self.log.recover(self.log.entries.len(), scope.switches);
         self.process += 1;
         let replica = Replica::new(self.id, replica_settings(scope), &self.log, checkpoint);
-        self.life = Life::Up { replica, waiting: Vec::new() };
+        self.life = Life::Up { replica: Box::new(replica), waiting: Vec::new() };
     }
 
     fn run(&mut self, event: &Event<'_>, scope: &Scope, reaction: &mut Reaction) {

@@ -1,7 +1,7 @@
 //! What `sim explore` prints and how it ends.
 
 use clap::Args;
-use jangbu_core::museum::{Switch, Switches};
+use jangbu_core::museum::Switches;
 use serde_json::{Value, json};
 
 use super::scope::Scope;
@@ -46,9 +46,7 @@ pub fn run(arguments: &ExploreArgs) -> anyhow::Result<report::Ending> {
     let Some(scope) = find(name) else { anyhow::bail!("`{name}` is no scope; one of: {}", names.join(", ")) };
     let mut switches = Switches::default();
     for name in &arguments.switches {
-        for switch in switches_of(name)? {
-            switches = switches.with(switch);
-        }
+        switches = switches.with(find_switch(name)?);
     }
     let only_loss = arguments.only_loss || scope.only_loss;
     let scope = Scope { switches, only_loss, ..scope };
@@ -60,10 +58,6 @@ pub fn run(arguments: &ExploreArgs) -> anyhow::Result<report::Ending> {
     let is_violated = matches!(report.ending, Ending::Violated { .. });
     let is_expected = !arguments.switches.is_empty();
     Ok(if is_violated == is_expected { report::Ending::Passed } else { report::Ending::Violated })
-}
-
-fn switches_of(name: &str) -> anyhow::Result<Vec<Switch>> {
-    Ok(vec![find_switch(name)?])
 }
 
 fn describe(scope: &Scope) -> String {
@@ -146,6 +140,8 @@ fn json(report: &Report) -> Value {
         "eligible_elections": report.counts.eligible_elections,
         "truncations": report.counts.truncations,
         "lost_tails": report.counts.lost_tails,
+        "broker_states": report.broker_states,
+        "controller_states": report.controller_states,
         "violation": violation,
         "trace": trace,
     })

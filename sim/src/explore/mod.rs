@@ -7,8 +7,8 @@
 //!
 //! What is simpler than in a cluster: a decision of the controller is committed at once, and a registration, an
 //! unfencing and a controlled shutdown are one step each; the order of the assignment is any, at each decision
-//! ([`metadata`]); a follower has a fetch under way whenever it may, which can be lost when it is outdated, and what
-//! arrives without effect has arrived ([`normalise`]); a response holds one record. What is wider: any tail of a log can
+//! (`metadata.rs`); a follower has a fetch under way whenever it may, which can be lost when it is outdated, and what
+//! arrives without effect has arrived (`normalise.rs`); a response holds one record. What is wider: any tail of a log can
 //! be lost, as if nothing had been flushed; any member of the ISR can be found late whenever it is not at the leader's
 //! end; the checkpointed high watermark is 0 or the newest.
 //!

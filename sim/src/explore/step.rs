@@ -279,13 +279,13 @@ impl Steps<'_> {
         let mut history = self.world.histories.get(state.history).clone();
         history.push(metadata);
         state.history = self.world.histories.id(history);
-        for broker in 0..BROKERS {
+        for (broker, registered) in registered.iter().enumerate() {
             let held = self.world.brokers.get(state.brokers[broker]);
             let is_up = held.replica().is_some();
             if is_up {
                 state.lags[broker] += 1;
             }
-            let is_present = is_up && held.process == registered[broker].process;
+            let is_present = is_up && held.process == registered.process;
             let loss = &mut state.losses[broker];
             if is_present && isr & 1 << broker != 0 && !loss.is_unreported() {
                 loss.heal();
