@@ -93,11 +93,11 @@ impl Proposal {
 impl Calls {
     /// The connection is gone. The newest proposal on it may still arrive.
     pub fn give_up(&mut self) {
-        let proposed = self.line.drain(..).filter_map(|call| match call {
+        let mut proposed = self.line.drain(..).filter_map(|call| match call {
             Call::Proposed(proposal) => Some(proposal),
             Call::Answered(_) => None,
         });
-        self.given_up = proposed.last().or(self.given_up.take());
+        self.given_up = proposed.next_back().or(self.given_up.take());
     }
 
     /// The same with other names.
