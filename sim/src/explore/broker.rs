@@ -5,7 +5,7 @@ use std::time::Duration;
 use jangbu_core::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
 use jangbu_core::replica::{
     Acknowledgement, Acks, AlterPartitionOutcome, FetchBody, FetchDecision, FetchRefusal, FetchResponse,
-    FollowerAction, Pending, Replica, Settings, Ticket,
+    FollowerAction, Pending, Replica, ReplicaFetch, Settings, Ticket,
 };
 use jangbu_core::time::Instant;
 
@@ -76,8 +76,8 @@ pub enum Event<'a> {
         /// What the client waits for.
         acks: Acks,
     },
-    /// A fetch or a response arrives.
-    Message(&'a Message),
+    /// A fetch of this broker, or a response, arrives.
+    Message(&'a Message, BrokerId),
     /// The controller answers a proposal.
     Answered(&'a Answer),
     /// The connection to the controller broke while this was on it.
@@ -194,8 +194,9 @@ impl Broker {
                 let (end, value, acks) = (log.log_end(), *value, *acks);
                 waiting.push(Waiting { end, leader_epoch, value, acks });
             }
-            Event::Message(Message::Fetch(fetch)) => {
-                let decision = replica.handle_fetch(fetch, log, NOW);
+            Event::Message(Message::Fetch(fetch), from) => {
+                let named = ReplicaFetch { replica: *from, ..*fetch };
+                let decision = replica.handle_fetch(&named, log, NOW);
                 let entry = match decision {
                     FetchDecision::Read { from, .. } => log.entry(from),
                     _ => None,
@@ -213,7 +214,7 @@ impl Broker {
                     reaction.message = Some(Message::Response { process, response, entry });
                 }
             }
-            Event::Message(Message::Response { response, entry, .. }) => {
+            Event::Message(Message::Response { response, entry, .. }, _) => {
                 take_response(replica, log, response, *entry, scope);
             }
             Event::Answered(answer) => {
@@ -237,7 +238,8 @@ impl Broker {
             }
             Event::Ask => {
                 let fetch = replica.next_fetch(BrokerEpoch(self.process.into()), log);
-                reaction.message = fetch.map(Message::Fetch);
+                let nameless = |fetch| ReplicaFetch { replica: BrokerId::NONE, ..fetch };
+                reaction.message = fetch.map(nameless).map(Message::Fetch);
             }
             Event::Crash { .. } | Event::Stop | Event::Start => {}
         }

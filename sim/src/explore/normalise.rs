@@ -64,7 +64,7 @@ impl World {
                 Message::Response { .. } => {
                     let broker = state.brokers[follower];
                     !self.scope.switches.off(Switch::LateTruncation)
-                        && self.effect(broker, Cause::Message(message)).broker == broker
+                        && self.effect(broker, Cause::Response(message)).broker == broker
                 }
             };
             if says_nothing {

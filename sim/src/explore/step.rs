@@ -1,6 +1,6 @@
 //! Every step that can be taken from a state.
 
-use jangbu_core::ids::Offset;
+use jangbu_core::ids::{BrokerId, Offset};
 use jangbu_core::replica::{Acks, Replica, Ticket};
 
 use super::BROKERS;
@@ -213,7 +213,9 @@ impl Steps<'_> {
             state.channels[channel] = self.world.without(state.channels[channel], message);
             let to = if is_fetch { leader } else { follower };
             let step = Step::Deliver(follower, leader, message);
-            let Some(mut reacted) = self.react(&state, to, Cause::Message(message)) else {
+            let from = BrokerId(follower as i32 + 1);
+            let cause = if is_fetch { Cause::Fetch(message, from) } else { Cause::Response(message) };
+            let Some(mut reacted) = self.react(&state, to, cause) else {
                 self.found_plain(step, state);
                 continue;
             };

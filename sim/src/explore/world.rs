@@ -33,8 +33,10 @@ pub enum Cause {
     Metadata(u32),
     /// A client produces.
     Append(u8, Acks),
-    /// A message arrives.
-    Message(u32),
+    /// A response arrives.
+    Response(u32),
+    /// A fetch of this broker arrives.
+    Fetch(u32, BrokerId),
     /// The first of these calls, an answer, arrives.
     Answered(u32),
     /// The connection with these calls breaks.
@@ -264,7 +266,8 @@ fn events<'a>(
     let event = match cause {
         Cause::Metadata(id) => Event::Metadata(metadata.get(id)),
         Cause::Append(value, acks) => Event::Append { value, acks },
-        Cause::Message(id) => Event::Message(messages.get(id)),
+        Cause::Response(id) => Event::Message(messages.get(id), BrokerId::NONE),
+        Cause::Fetch(id, from) => Event::Message(messages.get(id), from),
         Cause::Answered(id) => match calls.get(id).line.first() {
             Some(Call::Answered(answer)) => Event::Answered(answer),
             _ => return Vec::new(),
