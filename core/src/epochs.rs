@@ -44,7 +44,7 @@ pub struct SnapshotId {
 }
 
 /// One leader epoch and the offset of the first record written in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EpochStart {
     /// The epoch.
     pub epoch: LeaderEpoch,
@@ -53,7 +53,7 @@ pub struct EpochStart {
 }
 
 /// Where an epoch ends: the answer to OffsetForLeaderEpoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EpochEnd {
     /// The largest epoch in the log that is not larger than the one asked for.
     pub epoch: LeaderEpoch,
@@ -62,7 +62,7 @@ pub struct EpochEnd {
 }
 
 /// The leader-epoch cache: rising in both epoch and offset.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Epochs {
     entries: Vec<EpochStart>,
 }

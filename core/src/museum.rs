@@ -176,7 +176,7 @@ switches! {
 
 /// Which guards are off. Part of the `Settings` of each module that has guards.
 #[cfg(feature = "museum")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Switches(u128);
 
 #[cfg(feature = "museum")]
@@ -194,7 +194,7 @@ impl Switches {
 
 /// Which guards are off: none, in a build for production.
 #[cfg(not(feature = "museum"))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Switches(());
 
 #[cfg(not(feature = "museum"))]

@@ -48,6 +48,8 @@ pub enum Command {
     /// Runs the core's machines alone, in any order of messages, millions of steps per second
     #[command(subcommand)]
     Fuzz(FuzzCommand),
+    /// Visits every state of a small world of replicas and their controller
+    Explore(crate::explore::ExploreArgs),
     /// Runs the seeds that stdin names; started by `sim` itself
     #[command(hide = true, name = crate::worker::COMMAND)]
     Worker,

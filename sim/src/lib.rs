@@ -10,6 +10,7 @@ pub mod case;
 pub mod check;
 pub mod cli;
 pub mod command;
+pub mod explore;
 pub mod fault;
 pub mod fuzz;
 pub mod model;

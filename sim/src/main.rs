@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     let ended = match &cli.command {
         Some(Command::Worker) => sim::worker::serve().map(|()| sim::report::Ending::Passed),
         Some(Command::Bugs(arguments)) => sim::bugs::run(arguments),
+        Some(Command::Explore(arguments)) => sim::explore::run(arguments),
         Some(Command::Fuzz(FuzzCommand::Raft(arguments))) => sim::fuzz::raft::command::run(arguments),
         Some(Command::Fuzz(FuzzCommand::Replication(arguments))) => {
             sim::fuzz::replication::command::run(arguments)

@@ -8,7 +8,7 @@ use crate::museum::Switch;
 use crate::time::Instant;
 
 /// What a producer waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Acks {
     /// acks=0: nothing.
     None,

@@ -9,7 +9,7 @@ use crate::museum::{Switch, Switches};
 use crate::time::Instant;
 
 /// A replica's fetch of one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReplicaFetch {
     /// Who fetches.
     pub replica: BrokerId,

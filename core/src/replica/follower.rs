@@ -8,9 +8,9 @@ use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
 use crate::museum::{Switch, Switches};
 
 /// Whom a replica follows, in the epoch that the machine holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Follower {
-    leader: BrokerId,
+    pub(super) leader: BrokerId,
     /// Only with a guard off: its fetches do not say which epoch they continue.
     skips_check: bool,
 }
@@ -26,7 +26,7 @@ impl Follower {
 }
 
 /// A leader's answer to a replica's fetch, with what was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FetchResponse {
     /// The leader epoch of the request.
     pub leader_epoch: LeaderEpoch,
@@ -41,7 +41,7 @@ pub struct FetchResponse {
 }
 
 /// What a fetch was answered with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FetchBody {
     /// Records, or none.
     Records,

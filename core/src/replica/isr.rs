@@ -11,11 +11,11 @@ use crate::museum::{Switch, Switches};
 use crate::time::Instant;
 
 /// Names one proposal, so that the answer to another one is not taken for its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u32);
 
 /// A proposed ISR, to be sent to the controller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AlterIsr {
     /// To be given back with the outcome.
     pub ticket: Ticket,
@@ -30,7 +30,7 @@ pub struct AlterIsr {
 }
 
 /// A partition as the controller answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PartitionState {
     /// The leader.
     pub leader: BrokerId,
@@ -45,7 +45,7 @@ pub struct PartitionState {
 }
 
 /// Why the controller refuses a proposal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AlterPartitionRejection {
     /// INELIGIBLE_REPLICA: a member is fenced, shuts down, or is another incarnation.
     IneligibleReplica,
@@ -65,14 +65,14 @@ pub enum AlterPartitionOutcome {
     Unknown,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
     Expand(BrokerId),
     Shrink,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sending {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Sending {
     /// To be sent from then on.
     At(Instant),
     InFlight,
@@ -80,20 +80,20 @@ enum Sending {
     AwaitsMetadata,
 }
 
-#[derive(Clone, Debug)]
-struct Proposal {
-    kind: Kind,
-    request: AlterIsr,
-    sending: Sending,
-    was_unknown: bool,
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Proposal {
+    pub(super) kind: Kind,
+    pub(super) request: AlterIsr,
+    pub(super) sending: Sending,
+    pub(super) was_unknown: bool,
 }
 
 /// The in-sync set of a leader.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Isr {
-    committed: Vec<BrokerId>,
-    pending: Option<Proposal>,
-    last_ticket: Ticket,
+    pub(super) committed: Vec<BrokerId>,
+    pub(super) pending: Option<Proposal>,
+    pub(super) last_ticket: Ticket,
 }
 
 impl Isr {

@@ -10,7 +10,7 @@ use crate::museum::Switch;
 use crate::time::Instant;
 
 /// One leadership.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Leader {
     /// Its epoch.
     pub(super) epoch: LeaderEpoch,
@@ -25,7 +25,7 @@ pub(super) struct Leader {
 
 /// Another replica, by what it fetched in this leader epoch. All of it changes under one lock, so that a decision
 /// reads one consistent state (KAFKA-15221).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Remote {
     pub(super) id: BrokerId,
     /// Up to where it has the log: the offset of its last fetch, or -1 before the first one in this leader epoch.
@@ -36,8 +36,8 @@ pub(super) struct Remote {
     pub(super) has_fetched: bool,
     /// When it last was at what was the leader's end one fetch before.
     pub(super) last_caught_up: Option<Instant>,
-    last_fetch: Instant,
-    leader_end_at_last_fetch: Offset,
+    pub(super) last_fetch: Instant,
+    pub(super) leader_end_at_last_fetch: Offset,
     /// What the metadata says of it.
     pub(super) standing: Option<BrokerStanding>,
 }

@@ -9,6 +9,8 @@
 //! ([`crate::museum`]).
 
 mod acknowledge;
+#[cfg(feature = "museum")]
+mod canonical;
 mod fetch;
 mod follower;
 mod high_watermark;
@@ -42,7 +44,7 @@ use follower::Follower;
 use leader::Leader;
 
 /// What the machine needs of the configuration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// `replica.lag.time.max.ms`: how long an in-sync replica may trail the leader's end.
     pub replica_lag_time_max: Duration,
@@ -55,7 +57,7 @@ pub struct Settings {
 }
 
 /// One replica of one partition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Replica {
     id: BrokerId,
     settings: Settings,
@@ -69,7 +71,7 @@ pub struct Replica {
     former: Option<Box<Leader>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Role {
     /// It knows no leader, or is not assigned.
     Idle,

@@ -38,7 +38,7 @@ impl<'a> PartitionView<'a> {
 }
 
 /// What the metadata says of a broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BrokerStanding {
     /// Its incarnation.
     pub epoch: BrokerEpoch,
