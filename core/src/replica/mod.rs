@@ -81,14 +81,22 @@ enum Role {
 
 impl Replica {
     /// A replica whose log was just opened. `high_watermark` is the one in the checkpoint, which may be any earlier
-    /// one; `flushed` is what recovery found on the disk.
-    pub fn new(id: BrokerId, settings: Settings, log: &dyn LogView, high_watermark: Offset) -> Self {
+    /// one. `flushed` is one past the last record that is known to be on the disk itself: that recovery could read a
+    /// record says nothing, for the page cache outlives the process and not the power (KAFKA-10101).
+    pub fn new(
+        id: BrokerId,
+        settings: Settings,
+        log: &dyn LogView,
+        high_watermark: Offset,
+        flushed: Offset,
+    ) -> Self {
+        let flushed = flushed.min(log.log_end());
+        let counts = if settings.flush_before_ack { flushed } else { log.log_end() };
         Self {
             id,
             settings,
-            high_watermark: high_watermark.max(log.log_start()).min(log.log_end()),
-            // Recovery has read it from the disk, or it was cut away.
-            flushed: log.log_end(),
+            high_watermark: high_watermark.min(counts).max(log.log_start()),
+            flushed,
             leader_epoch: LeaderEpoch::NONE,
             partition_epoch: PartitionEpoch(-1),
             min_insync_replicas: 1,

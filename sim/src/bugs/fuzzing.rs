@@ -24,11 +24,15 @@ pub enum Fuzzer {
     Replication,
 }
 
-/// All starts, with these guards off.
-pub fn hunt(arguments: &BugsArgs, fuzzer: Fuzzer, switches: &[Switch]) -> anyhow::Result<Vec<Start>> {
+/// All starts, with these guards off; only what `check` finds counts, if one is named.
+pub fn hunt(
+    arguments: &BugsArgs,
+    fuzzer: Fuzzer,
+    (switches, check, cpu_seconds): (&[Switch], Option<&'static str>, u64),
+) -> anyhow::Result<Vec<Start>> {
     let names: Vec<&str> = switches.iter().map(|switch| label(*switch).1).collect();
     let progress = Progress::counting(&names.join(" with "), "starts", Some(arguments.starts));
-    let cpu_max = Duration::from_secs(arguments.cpu_seconds);
+    let cpu_max = Duration::from_secs(cpu_seconds);
     let next = AtomicU64::new(0);
     let starts = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -39,7 +43,11 @@ pub fn hunt(arguments: &BugsArgs, fuzzer: Fuzzer, switches: &[Switch]) -> anyhow
                     if number >= arguments.starts {
                         break;
                     }
-                    let start = start(fuzzer, switches, 1 + number * SEEDS_APART, cpu_max);
+                    let first_seed = 1 + number * SEEDS_APART;
+                    let start = match check {
+                        Some(check) => start_by(check, switches, first_seed, cpu_max),
+                        None => start(fuzzer, switches, first_seed, cpu_max),
+                    };
                     progress.advance(1);
                     starts.lock().unwrap_or_else(|poison| poison.into_inner()).push(start);
                 }
@@ -96,6 +104,22 @@ fn start(fuzzer: Fuzzer, switches: &[Switch], first_seed: u64, cpu_max: Duration
                 message: failure.map(|failure| failure.violation.message),
             }
         }
+    }
+}
+
+/// A start at which other checks than one do not count. Only the fuzzer of brokers has guards that need it.
+fn start_by(check: &str, switches: &[Switch], first_seed: u64, cpu_max: Duration) -> Start {
+    match replication::find_by(check, switches, first_seed, cpu_max) {
+        Some(found) => Start {
+            first_seed,
+            seed: Some(found.seed),
+            seeds: found.seed - first_seed + 1,
+            steps: found.steps,
+            cpu_seconds: found.cpu.as_secs_f64(),
+            check: Some(found.check.to_owned()),
+            message: None,
+        },
+        None => Start { first_seed, cpu_seconds: cpu_max.as_secs_f64(), ..Start::default() },
     }
 }
 

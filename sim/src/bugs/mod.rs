@@ -21,6 +21,10 @@ use crate::scenario::did_you_mean;
 use finding::{Alone, Bug, Start};
 use fuzzing::Fuzzer;
 
+/// How long a start looks for what one half of a pair does alone, which is nothing: a hundred times as long as the pair
+/// takes.
+const ALONE_CPU_SECONDS_MAX: u64 = 3;
+
 /// Runs the museum, or lists it.
 ///
 /// # Errors
@@ -90,18 +94,22 @@ fn is_called(exhibit: &Exhibit, name: &str) -> bool {
 
 /// Hunts for one bug, and for each half of a pair.
 fn show(arguments: &BugsArgs, exhibit: &Exhibit, tool: Tool) -> anyhow::Result<Bug> {
-    let hunt = |switches: &[Switch]| match tool {
+    let check = exhibit.hidden_by().and_then(|hidden| hidden.check);
+    let hunt = |switches: &[Switch], cpu_seconds| match tool {
         Tool::Scenario => scenario::hunt(arguments, switches),
-        Tool::FuzzRaft => silenced(|| fuzzing::hunt(arguments, Fuzzer::Raft, switches)),
-        Tool::FuzzReplication => silenced(|| fuzzing::hunt(arguments, Fuzzer::Replication, switches)),
+        Tool::FuzzRaft => silenced(|| fuzzing::hunt(arguments, Fuzzer::Raft, (switches, check, cpu_seconds))),
+        Tool::FuzzReplication => {
+            silenced(|| fuzzing::hunt(arguments, Fuzzer::Replication, (switches, check, cpu_seconds)))
+        }
     };
     let mut alone = Vec::new();
     if exhibit.hidden_by().is_some() {
         for switch in exhibit.switches() {
-            alone.push(Alone::new(switch, &hunt(&[switch])?));
+            let cpu_seconds = arguments.cpu_seconds.min(ALONE_CPU_SECONDS_MAX);
+            alone.push(Alone::new(switch, &hunt(&[switch], cpu_seconds)?));
         }
     }
-    let starts = hunt(&exhibit.switches())?;
+    let starts = hunt(&exhibit.switches(), arguments.cpu_seconds)?;
     let tool = match tool {
         Tool::Scenario => format!("sim {}", arguments.scenario.display()),
         Tool::FuzzRaft | Tool::FuzzReplication => format!("sim {}", tool.name()),

@@ -178,7 +178,7 @@ impl Broker {
         let Life::Down { checkpoint, .. } = self.life else { return };
         self.log.recover(self.log.entries.len(), scope.switches);
         self.process += 1;
-        let replica = Replica::new(self.id, replica_settings(scope), &self.log, checkpoint);
+        let replica = Replica::new(self.id, replica_settings(scope), &self.log, checkpoint, checkpoint);
         self.life = Life::Up { replica: Box::new(replica), waiting: Vec::new() };
     }
 

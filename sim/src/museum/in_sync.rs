@@ -2,7 +2,7 @@
 
 use jangbu_core::museum::Switch;
 
-use super::{Exhibit, Shown, Tool};
+use super::{Exhibit, Hidden, Shown, Tool};
 
 const FOUND: Shown = Shown::By(Tool::FuzzReplication);
 
@@ -41,6 +41,12 @@ pub const EXHIBITS: &[Exhibit] = &[
     Exhibit::new(
         Switch::NoBrokerEpoch,
         "KIP-903, KAFKA-14139: a follower joins by the fetches of an incarnation whose log was longer",
+        "acknowledged records are lost",
+        FOUND,
+    ),
+    Exhibit::new(
+        Switch::EpochCheckTwice,
+        "KAFKA-15221: the incarnations are read again when the proposal is sent, not when the fetches were judged",
         "acknowledged records are lost",
         FOUND,
     ),
@@ -108,7 +114,14 @@ pub const EXHIBITS: &[Exhibit] = &[
         Switch::MinIsrAppendOnly,
         "KAFKA-1555: min.insync.replicas is checked at append and not again at completion",
         "acknowledged by fewer replicas than was asked for",
-        FOUND,
+        Shown::Paired(
+            Tool::FuzzReplication,
+            Hidden {
+                switch: Switch::HighWatermarkUnderMinIsr,
+                why: "the high watermark stands still while too few are in sync, so whatever is complete was complete before",
+                check: Some("W8"),
+            },
+        ),
     ),
     Exhibit::new(
         Switch::MinIsrAckOnly,

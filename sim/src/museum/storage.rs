@@ -17,6 +17,7 @@ pub const EXHIBITS: &[Exhibit] = &[
             Hidden {
                 switch: Switch::ServeWhileLoading,
                 why: "from the start to the end of the loading nothing is written to a log, so a marker that is left is still true",
+                check: None,
             },
         ),
     ),

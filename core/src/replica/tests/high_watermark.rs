@@ -139,6 +139,18 @@ fn with_flush_messages_1_a_follower_flushes_before_it_fetches_on() {
 }
 
 #[test]
+fn with_flush_messages_1_what_a_dead_process_left_in_the_page_cache_is_neither_fetched_behind_nor_counted() {
+    let mut script = Script::with_settings(&[1, 1], true);
+    let settings = script.replica.settings;
+    script.replica = Replica::new(BrokerId(1), settings, &script.log, Offset(2), Offset(1));
+    assert_eq!(script.high_watermark(), 1, "the power may yet take the rest");
+    script.metadata(2, 1, &[1, 2]);
+    assert_eq!(script.replica.next_fetch(BrokerEpoch(101), &script.log), None);
+    script.flush();
+    assert!(script.replica.next_fetch(BrokerEpoch(101), &script.log).is_some());
+}
+
+#[test]
 fn a_followers_is_the_leaders_as_far_as_its_own_log_goes() {
     let mut script = Script::with_log(&[1, 1]);
     script.metadata(2, 1, &[1, 2]);

@@ -88,7 +88,7 @@ impl Script {
             log.epochs.assign(LeaderEpoch(*epoch), Offset(log.end));
             log.end += 1;
         }
-        let replica = Replica::new(BrokerId(1), settings, &log, Offset(0));
+        let replica = Replica::new(BrokerId(1), settings, &log, Offset(0), Offset(log.end));
         let replicas = vec![1, 2, 3];
         Self {
             replica,

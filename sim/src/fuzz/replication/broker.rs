@@ -124,7 +124,7 @@ impl Broker {
     pub fn new(profile: &Profile, number: u8) -> Self {
         let log = FuzzLog::new(profile.switches);
         let id = BrokerId(i32::from(number));
-        let replica = Replica::new(id, replica_settings(profile), &log, Offset(0));
+        let replica = Replica::new(id, replica_settings(profile), &log, Offset(0), Offset(0));
         let rate = u64::from(profile.clock_rates[usize::from(number) - 1]);
         Self {
             id,
@@ -174,7 +174,8 @@ impl Broker {
         self.process += 1;
         self.is_up = true;
         self.is_paused = false;
-        self.replica = Replica::new(self.id, replica_settings(profile), &self.log, Offset(self.checkpoint));
+        let (checkpoint, flushed) = (Offset(self.checkpoint), Offset(self.log.flushed));
+        self.replica = Replica::new(self.id, replica_settings(profile), &self.log, checkpoint, flushed);
         self.fetch_loop = FetchLoop::new(fetch_loop_settings(profile));
         self.lifecycle = Lifecycle::new(lifecycle_settings(profile), self.marker.take(), self.local(now_ms));
         (self.looked_at, self.published) = (0, None);
@@ -185,7 +186,7 @@ impl Broker {
     /// The partition is not assigned here.
     pub fn remove_replica(&mut self, profile: &Profile) {
         self.log = FuzzLog::new(profile.switches);
-        self.replica = Replica::new(self.id, replica_settings(profile), &self.log, Offset(0));
+        self.replica = Replica::new(self.id, replica_settings(profile), &self.log, Offset(0), Offset(0));
         self.fetch_loop.leave(PARTITION);
         self.checkpoint = 0;
     }

@@ -195,13 +195,13 @@ impl FuzzLog {
         self.cut(to);
     }
 
-    /// The log is opened again: what memory held is read back.
+    /// The log is opened again: what memory held is read back. That it can be read does not mean that it is on the disk:
+    /// the page cache outlives the process.
     pub fn recover(&mut self) {
         let base = self.base;
         let batches = self.entries.iter().enumerate();
         let batches = batches.map(|(index, entry)| (LeaderEpoch(entry.epoch), Offset(base + index as i64)));
         self.epochs = recovered_epochs(batches, self.switches);
-        self.flushed = self.end();
         self.fold_producers();
     }
 
