@@ -45,7 +45,7 @@ fn parse(file: Option<&Path>) -> Result<Config> {
     let pairs = properties.iter().map(|property| (property.key.clone(), property.value.clone()));
     Config::parse(pairs).map_err(|error| {
         let key = match &error {
-            ConfigError::UnknownKey { key, .. } => key,
+            ConfigError::UnknownKey { key, .. } | ConfigError::TopicKey { key, .. } => key,
             ConfigError::Unsupported(key) | ConfigError::Twice(key) => key,
             ConfigError::Value(value) => &value.key,
         };
