@@ -1,11 +1,13 @@
 //! FindCoordinator, versions 0 to 6 (KIP-98, KIP-699 batches from version 4 on, KIP-932 share groups in version 6).
 //!
-//! Not implemented: coordinators. No broker of this version runs groups or transactions, and the answer says so:
-//! COORDINATOR_NOT_AVAILABLE, one for each key. Clients try again until their own time is up.
+//! Not implemented: coordinators. No broker of this version runs groups or transactions, and the answer says so to
+//! each key, with a code that clients take for final (`coordination.rs`).
 
 use bytes::BytesMut;
 
-use super::{decode, message, respond};
+use super::coordination::{NOT_SUPPORTED, WORDS};
+use super::{Services, decode, message, respond};
+use crate::env::{Clock, Env};
 use crate::error::ErrorCode;
 use crate::server::dispatch::{Refusal, Request};
 use crate::wire::codec::StrBytes;
@@ -14,15 +16,22 @@ use crate::wire::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 
 /// From this version on a request names many keys.
 const BATCH_MIN: i16 = 4;
-/// Groups, transactions, share groups.
-const KEY_TYPE_MAX: i8 = 2;
+/// What the types of keys, from 0 on, stand for.
+const KEY_TYPES: [&str; 3] = ["a consumer group", "transactions", "a share group"];
 
-pub(crate) fn handle(request: &Request, buffer: &mut BytesMut) -> Result<(), Refusal> {
+pub(crate) fn handle<E: Env>(
+    services: &Services<E>,
+    request: &Request,
+    buffer: &mut BytesMut,
+) -> Result<(), Refusal> {
     let asked: FindCoordinatorRequest = decode(request)?;
-    let (code, text) = if (0..=KEY_TYPE_MAX).contains(&asked.key_type) {
-        (ErrorCode::CoordinatorNotAvailable, "this broker does not coordinate groups or transactions yet")
-    } else {
-        (ErrorCode::InvalidRequest, "this kind of key is not known")
+    let wanted = usize::try_from(asked.key_type).ok().and_then(|key_type| KEY_TYPES.get(key_type));
+    let (code, text) = match wanted {
+        Some(what) => {
+            services.askers.warn(services.env.clock().now(), &request.printable_client_id(), what);
+            (NOT_SUPPORTED, WORDS)
+        }
+        None => (ErrorCode::InvalidRequest, "this kind of key is not known"),
     };
     let response = if request.version() >= BATCH_MIN {
         let nobody = |key: StrBytes| {

@@ -52,7 +52,7 @@ fn metadata_of_what_does_not_exist() {
 }
 
 #[test]
-fn find_coordinator() {
+fn find_coordinator_says_in_words_and_for_good_that_there_are_no_groups() {
     with_broker(&[], async |scene| {
         let request = |version| {
             let mut request = FindCoordinatorRequest::default();
@@ -69,7 +69,13 @@ fn find_coordinator() {
             } else {
                 vec![response.error_code; 2]
             };
-            assert_eq!(codes, [code(ErrorCode::CoordinatorNotAvailable); 2]);
+            assert_eq!(codes, [code(ErrorCode::UnsupportedVersion); 2]);
+            let text = match response.coordinators.first() {
+                Some(coordinator) => &coordinator.error_message,
+                None => &response.error_message,
+            };
+            let text = text.as_ref().map(|text| text.as_str()).unwrap_or_default();
+            assert!(version == 0 || text.contains("neither consumer groups nor transactions"), "{text:?}");
         }
     });
 }
@@ -167,7 +173,7 @@ fn init_producer_id_without_transactions() {
     with_broker(&[], async |scene| {
         let request = |_| message!(InitProducerIdRequest { transactional_id: Some("t".into()) });
         for response in in_all_versions(scene, request).await {
-            assert_eq!(response.error_code, code(ErrorCode::CoordinatorNotAvailable));
+            assert_eq!(response.error_code, code(ErrorCode::UnsupportedVersion));
             assert_eq!((response.producer_id, response.producer_epoch), (-1, -1));
         }
     });
