@@ -1,10 +1,14 @@
 //! What clients hear who want a group or a transaction, which this version does not have.
 //!
-//! UNSUPPORTED_VERSION is what Kafka answers where a broker does not offer a feature that a client relies on, and
-//! clients take it for final: consumers of Java and librdkafka raise it at once, and so do transactions of Java's.
-//! COORDINATOR_NOT_AVAILABLE would be tried again for ever, without a word to the user. Only librdkafka's transactions
-//! try again whatever the code is, unless it speaks of permissions, which would be a lie; they run into their own
-//! timeout. The log names every such client.
+//! COORDINATOR_NOT_AVAILABLE would be tried again for ever, without a word to the user. UNSUPPORTED_VERSION is what Kafka
+//! answers where a broker does not offer a feature that a client relies on, and clients take it for final. Only
+//! librdkafka's transactions try again whatever the code is, unless it speaks of permissions, which would be a lie; they
+//! run into their own timeout.
+//!
+//! Any consumer of librdkafka's has a group and asks for its coordinator, also one that assigns its partitions itself
+//! and could read: an error would reach it in the place of records. So a group is sent to this broker. ApiVersions
+//! offers none of the requests that follow, and who needs one of them, to join or to commit, hears from his own client
+//! that the broker does not support it. The log names every such client.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
