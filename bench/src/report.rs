@@ -30,10 +30,10 @@ pub struct Point {
     pub megabytes_per_second: f64,
     /// Processor microseconds per request.
     pub cpu_us_per_request: f64,
-    /// Microseconds from request to response.
-    pub latency_p50_us: f64,
-    /// Microseconds from request to response.
-    pub latency_p99_us: f64,
+    /// Microseconds from request to response; `None` where it was not measured.
+    pub latency_p50_us: Option<f64>,
+    /// Microseconds from request to response, likewise.
+    pub latency_p99_us: Option<f64>,
     /// Rounds measured.
     pub rounds: usize,
 }
@@ -71,16 +71,22 @@ pub fn median(name: &str, who: &'static str, samples: &[Sample]) -> Point {
         figures.sort_by(f64::total_cmp);
         figures.get(figures.len() / 2).copied().unwrap_or_default()
     };
+    let of_latency = |figure: fn(&Sample) -> f64| Some(of(figure)).filter(|median| *median > 0.0);
     Point {
         name: name.to_owned(),
         who,
         requests_per_second: of(|sample| sample.requests_per_second),
         megabytes_per_second: of(|sample| sample.bytes_per_second) / 1e6,
         cpu_us_per_request: of(|sample| sample.cpu_us_per_request),
-        latency_p50_us: of(|sample| sample.latency_p50_us),
-        latency_p99_us: of(|sample| sample.latency_p99_us),
+        latency_p50_us: of_latency(|sample| sample.latency_p50_us),
+        latency_p99_us: of_latency(|sample| sample.latency_p99_us),
         rounds: samples.len(),
     }
+}
+
+/// A latency for people.
+fn latency(microseconds: Option<f64>) -> String {
+    microseconds.map_or_else(|| "-".to_owned(), |microseconds| format!("{microseconds:.1}"))
 }
 
 /// Prints a table for people.
@@ -93,14 +99,14 @@ pub fn print(report: &Report) {
     );
     for point in &report.points {
         println!(
-            "{:<34} {:>7} {:>11.0} {:>9.1} {:>11.2} {:>9.1} {:>9.1}",
+            "{:<34} {:>7} {:>11.0} {:>9.1} {:>11.2} {:>9} {:>9}",
             point.name,
             point.who,
             point.requests_per_second,
             point.megabytes_per_second,
             point.cpu_us_per_request,
-            point.latency_p50_us,
-            point.latency_p99_us
+            latency(point.latency_p50_us),
+            latency(point.latency_p99_us)
         );
     }
     println!();
@@ -112,5 +118,24 @@ pub fn print(report: &Report) {
             goal.value,
             goal.goal
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_that_was_not_measured_is_a_dash_and_no_zero() {
+        let sample = |latency_p50_us| Sample {
+            requests_per_second: 1.0,
+            bytes_per_second: 1.0,
+            cpu_us_per_request: 1.0,
+            latency_p50_us,
+            latency_p99_us: 0.0,
+        };
+        let point = median("p", "probe", &[sample(12.0), sample(12.34), sample(13.0)]);
+        assert_eq!(latency(point.latency_p50_us), "12.3");
+        assert_eq!(latency(point.latency_p99_us), "-");
     }
 }

@@ -9,7 +9,11 @@ const EXAMPLES: &str = "\
 Examples:
   jangbu broker                              data in ./data, clients on port 9092
   jangbu broker --config server.properties   with Kafka's own keys
-  kcat -b localhost:9092 -L                  any Kafka client will do
+  jangbu config > server.properties          every key with its default, commented out
+  kcat -b localhost:9092 -L                  clients that need no groups and no transactions will do
+
+Not supported by this version, and refused:
+  consumer groups (kcat -G), transactions, SSL and SASL, several listeners, log compaction, more than one node
 
 Environment:
   JANGBU_LOG   which events are logged: info (default), debug, or jangbu_core::log=debug,warn
@@ -37,6 +41,8 @@ pub enum Command {
     /// Runs a broker in the foreground until SIGTERM or SIGINT
     #[command(after_help = EXAMPLES)]
     Broker(BrokerArgs),
+    /// Prints every supported key with its meaning and default, as a commented server.properties
+    Config,
 }
 
 /// The options of `jangbu broker`.
@@ -61,7 +67,10 @@ mod tests {
     #[test]
     fn a_broker_needs_no_configuration() {
         let Cli { command: Command::Broker(args) } =
-            Cli::try_parse_from(["jangbu", "broker"]).expect("it parses");
+            Cli::try_parse_from(["jangbu", "broker"]).expect("it parses")
+        else {
+            panic!("another command")
+        };
         assert_eq!(args.config, None);
     }
 }

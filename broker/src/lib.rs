@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config_file;
+pub mod keys;
 pub mod logging;
 pub mod serve;
 pub mod tokio_env;

@@ -1,10 +1,11 @@
 //! The command line.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 use jangbu::cli::{BrokerArgs, Cli, Command};
-use jangbu::{logging, serve};
+use jangbu::{keys, logging, serve};
 
 /// Did not start, or could not go on.
 const FAILED: u8 = 1;
@@ -14,6 +15,15 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Broker(args) => broker(&args),
+        Command::Config => config(),
+    }
+}
+
+fn config() -> ExitCode {
+    match std::io::stdout().write_all(keys::listing().as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Such as a pager that was left: nobody waits for the rest.
+        Err(_) => ExitCode::from(FAILED),
     }
 }
 

@@ -5,8 +5,9 @@ use std::process;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use jangbu_core::config::{Config, ConfigError};
-use jangbu_core::node::Node;
+use jangbu_core::config::{Config, ConfigError, Listener};
+use jangbu_core::env::{Env, Net};
+use jangbu_core::node::{Node, StartError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -17,6 +18,9 @@ use crate::tokio_env::{Runtimes, Settings, TokioEnv};
 const SENDFILE: &str = "JANGBU_SENDFILE";
 /// How long work that waits for the disk may take after the node has stopped.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long after the first signal others are taken for the same one: who stops a group of processes, as timeout(1)
+/// and a terminal do, signals more than once.
+const ONE_SIGNAL: Duration = Duration::from_secs(1);
 
 /// Reads the configuration. Its directories are absolute then, whatever the file says: the core makes the names of all
 /// directories above them durable, up to the root.
@@ -45,7 +49,7 @@ fn parse(file: Option<&Path>) -> Result<Config> {
     let pairs = properties.iter().map(|property| (property.key.clone(), property.value.clone()));
     Config::parse(pairs).map_err(|error| {
         let key = match &error {
-            ConfigError::UnknownKey { key, .. } => key,
+            ConfigError::UnknownKey { key, .. } | ConfigError::TopicKey { key, .. } => key,
             ConfigError::Unsupported(key) | ConfigError::Twice(key) => key,
             ConfigError::Value(value) => &value.key,
         };
@@ -84,6 +88,8 @@ pub fn serve(mut config: Config) -> Result<()> {
 async fn run(env: TokioEnv, config: Config) -> Result<()> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let directories: Vec<String> = config.log_dirs.iter().map(|path| path.display().to_string()).collect();
+    try_port_before_first_start(&env, &config).await.context("the broker does not start")?;
+    let (host, advertised) = (config.listener.clone(), config.advertised.clone());
     let node = tokio::select! {
         biased;
         name = signals.next() => {
@@ -92,12 +98,18 @@ async fn run(env: TokioEnv, config: Config) -> Result<()> {
         }
         node = Node::start(env, config) => node.context("the broker does not start")?,
     };
-    tracing::info!(port = node.port(), log_dirs = directories.join(","), "started");
+    tracing::info!(
+        version = %env!("CARGO_PKG_VERSION"),
+        address = %at(host, node.port()).bind_address(),
+        advertised = %at(advertised, node.port()).bind_address(),
+        log_dirs = directories.join(","),
+        "started"
+    );
     let shutdown = async move {
         let name = signals.next().await;
-        tracing::info!(signal = name, "stopping; a second signal stops at once");
+        tracing::info!(signal = name, "stopping; another signal after a second stops at once");
         tokio::spawn(async move {
-            let name = signals.next().await;
+            let name = signals.next_after(ONE_SIGNAL).await;
             tracing::error!(signal = name, "stopped before everything was closed; the next start recovers");
             process::exit(1);
         });
@@ -105,6 +117,27 @@ async fn run(env: TokioEnv, config: Config) -> Result<()> {
     node.run(shutdown).await.context("the broker cannot go on")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where a configured listener really is.
+fn at(mut listener: Listener, port: u16) -> Listener {
+    if listener.port == 0 {
+        listener.port = port;
+    }
+    listener
+}
+
+/// A node takes its directories first and its port last, when it can serve. A first start that cannot have the port
+/// would leave a formatted directory behind, which belongs to a cluster that never was: so it tries the port first.
+async fn try_port_before_first_start(env: &TokioEnv, config: &Config) -> Result<(), StartError> {
+    if config.metadata_log_dir.join("meta.properties").exists() {
+        return Ok(());
+    }
+    let address = config.listener.bind_address();
+    match env.net().listen(&address).await {
+        Ok(_) => Ok(()),
+        Err(source) => Err(StartError::Listen { address, source }),
+    }
 }
 
 /// The signals that ask for a clean end.
@@ -125,6 +158,18 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
         }
     }
+
+    /// The first that comes when `grace` is over.
+    async fn next_after(&mut self, grace: Duration) -> &'static str {
+        let over = tokio::time::Instant::now() + grace;
+        loop {
+            let name = self.next().await;
+            if tokio::time::Instant::now() >= over {
+                return name;
+            }
+            tracing::debug!(signal = name, "stopping already");
+        }
+    }
 }
 
 /// Allows as many open files as the system lets this process have: each partition and each connection takes one.
@@ -142,7 +187,15 @@ fn bound_connections(config: &mut Config) {
     let Some(files_max) = getrlimit(Resource::Nofile).current else { return };
     let bound = usize::try_from(files_max / 2).unwrap_or(usize::MAX);
     if config.connections_max > bound {
-        tracing::info!(files_max, "max.connections is {bound}: half the files that may be open");
+        let asked = config.connections_max;
+        if asked == Config::default().connections_max {
+            tracing::debug!(files_max, "max.connections is {bound}: half the files that may be open");
+        } else {
+            tracing::warn!(
+                files_max,
+                "max.connections is {bound}, not {asked}: half the files that may be open; raise the limit (ulimit -n)"
+            );
+        }
         config.connections_max = bound;
     }
 }

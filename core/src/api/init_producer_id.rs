@@ -2,12 +2,13 @@
 //!
 //! A producer without a transactional id always gets a new producer id at epoch 0, also when it names the one it
 //! had: nobody can tell who else uses that. The id comes from a block that was durably taken before. Not implemented:
-//! transactions; a transactional id gets COORDINATOR_NOT_AVAILABLE, since no broker coordinates transactions yet.
+//! transactions; a transactional id gets the code that clients take for final (`coordination.rs`).
 
 use bytes::BytesMut;
 
+use super::coordination::NOT_SUPPORTED;
 use super::{Services, decode, message, respond};
-use crate::env::Env;
+use crate::env::{Clock, Env};
 use crate::error::ErrorCode;
 use crate::ids::ProducerId;
 use crate::server::dispatch::{Refusal, Request};
@@ -22,7 +23,11 @@ pub(crate) async fn handle<E: Env>(
     let given = match asked.transactional_id.as_deref() {
         None => next(services).await,
         Some("") => Err(ErrorCode::InvalidRequest),
-        Some(_) => Err(ErrorCode::CoordinatorNotAvailable),
+        Some(_) => {
+            let now = services.env.clock().now();
+            services.askers.warn(now, &request.printable_client_id(), "transactions");
+            Err(NOT_SUPPORTED)
+        }
     };
     let response = match given {
         Ok(id) => message!(InitProducerIdResponse { producer_id: id.0, producer_epoch: 0 }),

@@ -5,6 +5,7 @@
 
 mod alter_configs;
 pub(crate) mod api_versions;
+mod coordination;
 mod create_partitions;
 mod create_topics;
 mod delete_records;
@@ -63,7 +64,7 @@ pub(crate) async fn handle_rare<E: Env>(
         }
         ApiKey::ListOffsets => list_offsets::handle(services, request, buffer).await,
         ApiKey::Metadata => metadata::handle(services, request, buffer).await,
-        ApiKey::FindCoordinator => find_coordinator::handle(request, buffer),
+        ApiKey::FindCoordinator => find_coordinator::handle(services, request, buffer),
         ApiKey::CreateTopics => create_topics::handle(services, request, buffer).await,
         ApiKey::DeleteTopics => delete_topics::handle(services, request, buffer).await,
         ApiKey::DeleteRecords => delete_records::handle(services, request, buffer).await,

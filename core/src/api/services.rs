@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::coordination::Askers;
 use crate::config::Config;
 use crate::env::Env;
 use crate::error::ErrorCode;
@@ -26,6 +27,8 @@ pub struct Services<E: Env> {
     pub quorum: Quorum,
     /// In shards, so that a consumer of thousands of partitions does not hold up everybody else's.
     fetch_sessions: Vec<Mutex<FetchSessions>>,
+    /// The clients that asked for what there is not.
+    pub(super) askers: Askers,
 }
 
 impl<E: Env> Services<E> {
@@ -37,7 +40,7 @@ impl<E: Env> Services<E> {
         quorum: Quorum,
     ) -> Self {
         let fetch_sessions = session_shards(config.fetch_sessions_max);
-        Self { env, config, table, parked, quorum, fetch_sessions }
+        Self { env, config, table, parked, quorum, fetch_sessions, askers: Askers::default() }
     }
 
     /// The metadata as this broker knows it.

@@ -97,16 +97,18 @@ pub const BROKER_KEYS: &[Key] = &[
     key(
         "listener.security.protocol.map",
         Kind::List,
-        "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL",
         Bounds::Any,
-        "Which protocol each listener speaks. Only PLAINTEXT is supported yet.",
+        "Which protocol each listener speaks, as NAME:PROTOCOL. Clients are served with PLAINTEXT only; a listener of \
+         another protocol is refused.",
     ),
     key(
         "listeners",
         Kind::List,
         "PLAINTEXT://:9092",
         Bounds::NotEmpty,
-        "The address to listen on, as NAME://host:port; an empty host stands for all interfaces, port 0 for any free one.",
+        "The address to listen on, as NAME://host:port; an empty host stands for all interfaces, port 0 for any free \
+         one. One address for clients.",
     ),
     key(
         "log.cleanup.policy",

@@ -1,6 +1,10 @@
 //! Addresses: what this node listens on, and what it tells its clients.
 
+use std::collections::BTreeMap;
 use std::fmt;
+
+/// The only protocol that clients are served with.
+const SUPPORTED: &str = "PLAINTEXT";
 
 /// A listener: its name and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +34,23 @@ impl Listener {
             return Err(format!("the host of `{text}` cannot be one"));
         }
         Ok(Self { name: name.to_ascii_uppercase(), host: host.to_owned(), port })
+    }
+
+    /// Whether its protocol is one that is served. To take another name for PLAINTEXT by mistake would serve in the
+    /// clear what somebody wanted encrypted or behind a password.
+    pub(super) fn check_protocol(&self, protocols: &BTreeMap<String, String>) -> Result<(), String> {
+        let name = &self.name;
+        match protocols.get(name).map(String::as_str) {
+            Some(SUPPORTED) => Ok(()),
+            Some(protocol) => Err(format!(
+                "the listener {name} is to speak {protocol}, but this version supports {SUPPORTED} only, without \
+                 encryption and authentication"
+            )),
+            None => Err(format!(
+                "listener.security.protocol.map does not say what the listener {name} speaks; add {name}:{SUPPORTED} to \
+                 it, or name the listener {SUPPORTED}"
+            )),
+        }
     }
 
     /// `host:port` as [`crate::env::Net::listen`] takes it.

@@ -45,6 +45,16 @@ pub enum ConfigError {
         /// The nearest name there is.
         suggestion: Option<&'static str>,
     },
+    /// A key of topics where a broker's belongs.
+    #[error(
+        "`{key}` is a key of topics; the broker's key that sets it for all topics without their own is `{broker_key}`"
+    )]
+    TopicKey {
+        /// The name given.
+        key: String,
+        /// The broker's key in the same unit.
+        broker_key: &'static str,
+    },
     /// A key of Kafka's whose promise this broker does not keep.
     #[error(
         "`{0}` is Kafka's, but this version does not support what it promises; remove it to start without"
@@ -149,10 +159,7 @@ impl Config {
                     return Err(ConfigError::Unsupported(name));
                 }
                 None if is_listed(&name, IGNORED_BROKER_KEYS, IGNORED_BROKER_PREFIXES) => ignored.push(name),
-                None => {
-                    let suggestion = suggestion::nearest(&name, BROKER_KEYS.iter().map(|key| key.name));
-                    return Err(ConfigError::UnknownKey { key: name, suggestion });
-                }
+                None => return Err(unknown(name)),
             }
         }
         ignored.sort();
@@ -236,6 +243,15 @@ impl Config {
     }
 }
 
+/// What somebody may have meant by a name that is no broker's key.
+fn unknown(name: String) -> ConfigError {
+    if let Some((broker_key, _)) = topic_key(&name).and_then(|key| key.broker_keys.first()) {
+        return ConfigError::TopicKey { key: name, broker_key };
+    }
+    let suggestion = suggestion::nearest(&name, BROKER_KEYS.iter().map(|key| key.name));
+    ConfigError::UnknownKey { key: name, suggestion }
+}
+
 fn is_listed(name: &str, names: &[&str], prefixes: &[&str]) -> bool {
     names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
@@ -279,29 +295,17 @@ impl Values<'_> {
     /// The one listener for clients and what it advertises. Controller listeners are taken and not opened.
     fn listeners(&self) -> Result<(Listener, Listener), ConfigError> {
         let of_controllers = self.list("controller.listener.names");
-        let is_plaintext = |name: &str| {
-            let protocol = self.list("listener.security.protocol.map").iter().find_map(|entry| {
-                let (listener, protocol) = entry.split_once(':')?;
-                listener.eq_ignore_ascii_case(name).then(|| protocol.to_owned())
-            });
-            protocol.is_none_or(|protocol| protocol.eq_ignore_ascii_case("PLAINTEXT"))
-        };
+        let protocols = self.protocols()?;
         let for_clients = |key: &str| -> Result<Option<Listener>, ConfigError> {
             let mut found = Vec::new();
             for text in self.list(key) {
                 match Listener::parse(text) {
                     Ok(listener)
                         if of_controllers.iter().any(|name| name.eq_ignore_ascii_case(&listener.name)) => {}
-                    Ok(listener) if !is_plaintext(&listener.name) => {
-                        return self.refuse(
-                            key,
-                            format!(
-                                "listener {} is not PLAINTEXT, the only protocol supported yet",
-                                listener.name
-                            ),
-                        );
-                    }
-                    Ok(listener) => found.push(listener),
+                    Ok(listener) => match listener.check_protocol(&protocols) {
+                        Ok(()) => found.push(listener),
+                        Err(reason) => return self.refuse(key, reason),
+                    },
                     Err(reason) => return self.refuse(key, reason),
                 }
             }
@@ -328,7 +332,28 @@ impl Values<'_> {
         if advertised.is_wildcard() {
             advertised.host = "localhost".to_owned();
         }
-        Ok((listener, advertised))
+        match self.text("inter.broker.listener.name") {
+            Some(name) if !name.eq_ignore_ascii_case(&listener.name) => {
+                self.refuse("inter.broker.listener.name", format!("the only listener is {}", listener.name))
+            }
+            _ => Ok((listener, advertised)),
+        }
+    }
+
+    /// Which protocol each listener speaks, by names in capitals.
+    fn protocols(&self) -> Result<BTreeMap<String, String>, ConfigError> {
+        let key = "listener.security.protocol.map";
+        let mut protocols = BTreeMap::new();
+        for entry in self.list(key) {
+            let parts = entry.split_once(':').map(|(name, protocol)| (name.trim(), protocol.trim()));
+            match parts {
+                Some((name, protocol)) if !name.is_empty() && !protocol.is_empty() => {
+                    protocols.insert(name.to_ascii_uppercase(), protocol.to_ascii_uppercase());
+                }
+                _ => return self.refuse(key, format!("`{entry}` is not NAME:PROTOCOL")),
+            }
+        }
+        Ok(protocols)
     }
 
     fn log_dirs(&self) -> Result<Vec<PathBuf>, ConfigError> {

@@ -83,17 +83,66 @@ fn unknown_unsupported_and_doubled_keys_are_refused_with_a_remedy() {
     assert!(refusal(&[("sasl.enabled.mechanisms", "PLAIN")]).contains("does not support"));
     assert!(refusal(&[("num.partitions", "3"), ("num.partitions", "4")]).contains("twice"));
     assert_eq!(refusal(&[("num.partitions", "0")]), "num.partitions=0: it takes a number at least 1");
-    assert!(
-        refusal(&[("listeners", "SSL://:9092"), ("listener.security.protocol.map", "SSL:SSL")])
-            .contains("PLAINTEXT")
-    );
-    assert!(refusal(&[("listeners", "A://:1,B://:2")]).contains("one address"));
+    let two = "PLAINTEXT://:1,PLAINTEXT://:2";
+    assert!(refusal(&[("listeners", two)]).contains("one address"));
     assert!(
         refusal(&[("advertised.listeners", "PLAINTEXT://0.0.0.0:9092")]).contains("no client can connect")
     );
     assert!(refusal(&[("log.dirs", "a,b,a")]).contains("each once"));
     assert!(refusal(&[("process.roles", "controller")]).contains("both"));
     assert!(refusal(&[("controller.quorum.voters", "2@x:1")]).contains("not among"));
+}
+
+/// Served in the clear, they would be believed to be encrypted or behind a password.
+#[test]
+fn a_listener_that_is_to_speak_another_protocol_than_plaintext_is_refused_and_never_served_in_the_clear() {
+    for protocol in ["SSL", "SASL_PLAINTEXT", "SASL_SSL"] {
+        let text = refusal(&[("listeners", &format!("{protocol}://:9292"))]);
+        assert!(
+            text.contains(&format!("{protocol} is to speak {protocol}"))
+                && text.contains("supports PLAINTEXT only"),
+            "{text}"
+        );
+        let map = format!("PLAINTEXT:{protocol}");
+        let text =
+            refusal(&[("listeners", "PLAINTEXT://:9092"), ("listener.security.protocol.map", map.as_str())]);
+        assert!(text.contains(&format!("PLAINTEXT is to speak {protocol}")), "{text}");
+        let map = format!("internal : {}", protocol.to_ascii_lowercase());
+        let text =
+            refusal(&[("listeners", "INTERNAL://:9092"), ("listener.security.protocol.map", map.as_str())]);
+        assert!(text.contains(&format!("INTERNAL is to speak {protocol}")), "{text}");
+    }
+}
+
+#[test]
+fn a_listener_may_have_any_name_that_the_map_says_is_plaintext() {
+    let map = ("listener.security.protocol.map", "EXTERNAL:SSL,internal:plaintext");
+    let config = parse(&[("listeners", "INTERNAL://:9092"), map]).expect("INTERNAL is PLAINTEXT");
+    assert_eq!(config.listener.name, "INTERNAL");
+    let text = refusal(&[("listeners", "INTERNAL://:9092")]);
+    assert!(text.contains("add INTERNAL:PLAINTEXT"), "{text}");
+    // As in Kafka: a map that is given replaces the default whole.
+    let text = refusal(&[("listeners", "PLAINTEXT://:9092"), map]);
+    assert!(text.contains("add PLAINTEXT:PLAINTEXT"), "{text}");
+    let text = refusal(&[("listener.security.protocol.map", "INTERNAL")]);
+    assert!(text.contains("`INTERNAL` is not NAME:PROTOCOL"), "{text}");
+    let text = refusal(&[("inter.broker.listener.name", "SSL")]);
+    assert!(text.contains("the only listener is PLAINTEXT"), "{text}");
+}
+
+#[test]
+fn a_topics_key_in_the_brokers_file_is_answered_with_the_brokers_key_for_it() {
+    assert_eq!(
+        refusal(&[("flush.messages", "1")]),
+        "`flush.messages` is a key of topics; the broker's key that sets it for all topics without their own is \
+         `log.flush.interval.messages`"
+    );
+    for key in TOPIC_KEYS.iter().filter(|key| broker_key(key.name).is_none()) {
+        let text = refusal(&[(key.name, key.default.unwrap_or_default())]);
+        let (name, factor) = key.broker_keys[0];
+        assert!(factor == 1 && text.contains(&format!("`{name}`")), "{text}");
+        assert!(broker_key(name).is_some(), "{name}");
+    }
 }
 
 #[test]

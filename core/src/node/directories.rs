@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::StartError;
+use super::start_error::InWords;
 use crate::config::Config;
 use crate::env::Env;
 use crate::ids::{TopicPartition, Uuid};
@@ -33,7 +34,9 @@ pub(super) async fn open<E: Env>(env: &E, config: &Config) -> Result<Directories
     for path in config.log_dirs.iter().filter(|path| **path != config.metadata_log_dir) {
         match LogDir::open(env.disk().clone(), path.clone(), config.switches).await {
             Ok(directory) => opened.push(directory),
-            Err(OpenError::Disk(error)) => tracing::error!(%error, "a log directory is left out"),
+            Err(OpenError::Disk(error)) => {
+                tracing::error!("a log directory is left out: {}", InWords(&error))
+            }
             Err(error) => return Err(error.into()),
         }
     }

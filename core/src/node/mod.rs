@@ -5,8 +5,10 @@
 //! epoch), and only then is anybody served. [`Node::run`] serves until it is told to stop, and stops in the opposite
 //! order: the clean marker comes last, when everything else is on the disk.
 
+mod announcement;
 mod directories;
 mod start;
+mod start_error;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -16,7 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-pub use start::StartError;
+pub use start_error::StartError;
 
 use crate::config::Config;
 use crate::env::Env;

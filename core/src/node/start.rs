@@ -1,121 +1,26 @@
 //! The start of a node, from the disk up.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::directories::{self, Directories, Ready};
 use super::worker::Worker;
-use super::{Node, Working};
+use super::{Node, StartError, Working, announcement};
 use crate::api::Services;
 use crate::config::Config;
 use crate::controller::{Command, Registration, Rejection, Response};
 use crate::env::{Env, Lane, Listener, Net};
-use crate::ids::{BrokerEpoch, BrokerId, Offset, TopicPartition, Uuid};
-use crate::log::DiskError;
-use crate::log::dir::OpenError;
+use crate::ids::{BrokerEpoch, Offset, TopicPartition, Uuid};
 use crate::log::recovery::Checkpointed;
+use crate::metadata::MetadataImage;
 use crate::metadata::records::{
     BrokerEndpoint, BrokerFeature, METADATA_VERSION, METADATA_VERSION_FEATURE, METADATA_VERSION_MIN,
 };
 use crate::partition::{Applier, Directory, Flusher, FlusherSettings, Found, LoadedMetadata, Parked, Table};
-use crate::quorum::{self, LoadError, Loaded, Publication, Quorum, QuorumError};
+use crate::quorum::{self, Loaded, Publication, Quorum};
 use crate::server::{self, Server};
 use crate::sync::Arc;
-
-/// Why a node does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A log directory could not be taken.
-    #[error(transparent)]
-    Directory(#[from] OpenError),
-    /// A disk call failed.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// No directory is configured.
-    #[error("log.dirs names no directory")]
-    NoDirectory,
-    /// None of the directories for partitions works; the log says why, of each.
-    #[error("no directory of log.dirs could be opened: look after the disks, then start again")]
-    NoWorkingDirectory,
-    /// A directory of another node.
-    #[error("{} belongs to node {theirs}, not to {ours}: set node.id={theirs} or another log.dirs", .path.display())]
-    OtherNode {
-        /// The directory.
-        path: PathBuf,
-        /// Its node.
-        theirs: BrokerId,
-        /// This node.
-        ours: BrokerId,
-    },
-    /// A directory of another cluster.
-    #[error("{} belongs to cluster {theirs}, not to {ours}: take it out of log.dirs", .path.display())]
-    OtherCluster {
-        /// The directory.
-        path: PathBuf,
-        /// Its cluster.
-        theirs: String,
-        /// This cluster.
-        ours: String,
-    },
-    /// Two names for one directory, or a copy of one.
-    #[error("{} and {} are one directory or its copy: name it once in log.dirs", .path.display(), .other.display())]
-    SameDirectory {
-        /// One.
-        path: PathBuf,
-        /// The other.
-        other: PathBuf,
-    },
-    /// Logs in a directory without `meta.properties`.
-    #[error("{} holds logs but no meta.properties: restore that file, or name an empty directory", .0.display())]
-    Unformatted(PathBuf),
-    /// An empty metadata directory beside directories that are in use.
-    #[error(
-        "the metadata directory {} is empty, but {} is in use: what its logs belong to is lost; restore the metadata \
-         directory from a copy", .path.display(), .other.display()
-    )]
-    Emptied {
-        /// The metadata directory.
-        path: PathBuf,
-        /// A directory in use.
-        other: PathBuf,
-    },
-    /// An empty metadata directory of one voter of several.
-    #[error(
-        "the metadata directory {} is empty and there are other voters: an emptied voter could vote committed metadata \
-         away; format it by hand", .0.display()
-    )]
-    SeveralVoters(PathBuf),
-    /// Several voters.
-    #[error(
-        "controller.quorum.voters names other voters, which this version does not support: name this node alone"
-    )]
-    NotSoleVoter,
-    /// Logs without any metadata.
-    #[error(
-        "there are logs of topics, but the metadata log is empty: restore __cluster_metadata-0 from a copy"
-    )]
-    MetadataMissing,
-    /// The metadata could not be loaded.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The port could not be taken.
-    #[error("cannot listen on {address}: {source}; is another broker running?")]
-    Listen {
-        /// The address.
-        address: String,
-        /// What the network said.
-        source: io::Error,
-    },
-    /// The metadata log failed while the node registered.
-    #[error("the metadata directory failed: {0}; look after the disk, then start again")]
-    Quorum(#[from] QuorumError),
-    /// The registration was refused.
-    #[error("the node could not register: {0}")]
-    Registration(#[from] Rejection),
-}
 
 /// The running parts of a node beside its server.
 struct Parts<E: Env> {
@@ -140,10 +45,12 @@ pub(super) async fn start<E: Env>(env: E, config: Arc<Config>) -> Result<Node<E>
     let mut applier = parts.applier();
     let removed_topics = std::mem::take(&mut loaded.removed_topics);
     let metadata = LoadedMetadata { image: loaded.quorum.image(), removed_topics };
+    let recovered = announcement::logs_without_a_clean_stop(&found);
     for ((_, working), found) in parts.directories.iter().zip(found) {
         applier.load(&metadata, &working.directory, found).await;
         working.directory.log_dir().finish_loading().await?;
     }
+    announcement::recovery(recovered);
     let address = config.listener.bind_address();
     let listener =
         env.net().listen(&address).await.map_err(|source| StartError::Listen { address, source })?;
@@ -249,7 +156,7 @@ async fn run_parts<E: Env>(
     });
     let (_, metadata) = parts.directories.first().ok_or(StartError::NoDirectory)?;
     let metadata = Arc::clone(&metadata.directory);
-    let follow = follow(applier, publications, Arc::clone(&metadata));
+    let follow = follow(applier, (quorum.image(), publications), Arc::clone(&metadata));
     let mut workers = vec![Worker::start(&env, Lane::Data, "applier", follow)];
     workers.push(Worker::start(&env, Lane::Data, "parked", Arc::clone(&parts.parked).run(env.clone())));
     let mut flushers = Vec::with_capacity(2 * parts.directories.len());
@@ -293,11 +200,13 @@ async fn run_parts<E: Env>(
 /// Follows the metadata on the data lane, and lets the answers go that wait for it.
 async fn follow<E: Env>(
     mut applier: Applier<E>,
-    mut publications: mpsc::UnboundedReceiver<Publication>,
+    (mut known, mut publications): (Arc<MetadataImage>, mpsc::UnboundedReceiver<Publication>),
     metadata: Arc<Directory<E::Disk>>,
 ) {
     while let Some(publication) = publications.recv().await {
         applier.apply(&publication.image, &publication.delta).await;
+        announcement::topics(&known, &publication.image, &publication.delta);
+        known = Arc::clone(&publication.image);
         // What is published was synced before: if less is there at the next start, metadata was lost.
         let end = Offset(publication.image.offset.0 + 1);
         let checkpointed = Checkpointed { recovery_point: end, log_start: Offset::ZERO, high_watermark: end };

@@ -1,6 +1,7 @@
 //! Every offered version of every key is answered, with fields that the version has.
 
 use super::*;
+use crate::wire::codec::StrBytes;
 use crate::wire::messages::*;
 
 /// Asks the same in every version that is served.
@@ -51,25 +52,51 @@ fn metadata_of_what_does_not_exist() {
     });
 }
 
-#[test]
-fn find_coordinator() {
-    with_broker(&[], async |scene| {
-        let request = |version| {
-            let mut request = FindCoordinatorRequest::default();
-            if version >= 4 {
-                request.coordinator_keys = vec!["g".into(), "h".into()]
-            } else {
-                request.key = "g".into()
+/// Code, message, node and port of the first answer to a key of this type, in every version that can ask for it.
+async fn coordinators(scene: &mut Scene<'_>, key_type: i8) -> Vec<(i16, String, i32, i32)> {
+    let mut answers = Vec::new();
+    for version in i16::from(key_type > 0)..=6 {
+        let mut request = FindCoordinatorRequest::default();
+        request.key_type = key_type;
+        if version >= 4 {
+            request.coordinator_keys = vec!["g".into(), "h".into()]
+        } else {
+            request.key = "g".into()
+        }
+        let response = scene.call(&request, version).await;
+        let text = |text: &Option<StrBytes>| text.as_ref().map(ToString::to_string).unwrap_or_default();
+        answers.push(match &response.coordinators[..] {
+            [first, second] => {
+                assert_eq!((first.error_code, first.port), (second.error_code, second.port));
+                (first.error_code, text(&first.error_message), first.node_id, first.port)
             }
-            request
-        };
-        for (version, response) in in_all_versions(scene, request).await.iter().enumerate() {
-            let codes: Vec<i16> = if version >= 4 {
-                response.coordinators.iter().map(|coordinator| coordinator.error_code).collect()
-            } else {
-                vec![response.error_code; 2]
-            };
-            assert_eq!(codes, [code(ErrorCode::CoordinatorNotAvailable); 2]);
+            _ => (response.error_code, text(&response.error_message), response.node_id, response.port),
+        });
+    }
+    answers
+}
+
+/// Who has a group but assigns its partitions itself must read on: every consumer of librdkafka's has one.
+#[test]
+fn a_group_is_sent_to_the_broker_which_offers_nothing_of_groups() {
+    with_broker(&[], async |scene| {
+        for answer in coordinators(scene, 0).await {
+            assert_eq!(answer, (0, String::new(), 1, 9092));
+        }
+        for key in [8, 9, 11, 12, 13, 14] {
+            assert_eq!(ApiKey::from_code(key), None, "with requests of groups, this answer is out of date");
+        }
+    });
+}
+
+#[test]
+fn transactions_and_share_groups_are_refused_in_words_and_for_good() {
+    with_broker(&[], async |scene| {
+        for key_type in [1, 2] {
+            for (error, text, node_id, _) in coordinators(scene, key_type).await {
+                assert_eq!((error, node_id), (code(ErrorCode::UnsupportedVersion), -1));
+                assert!(text.contains("neither consumer groups nor transactions"), "{text}");
+            }
         }
     });
 }
@@ -167,7 +194,7 @@ fn init_producer_id_without_transactions() {
     with_broker(&[], async |scene| {
         let request = |_| message!(InitProducerIdRequest { transactional_id: Some("t".into()) });
         for response in in_all_versions(scene, request).await {
-            assert_eq!(response.error_code, code(ErrorCode::CoordinatorNotAvailable));
+            assert_eq!(response.error_code, code(ErrorCode::UnsupportedVersion));
             assert_eq!((response.producer_id, response.producer_epoch), (-1, -1));
         }
     });
