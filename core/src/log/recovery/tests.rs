@@ -103,6 +103,28 @@ fn a_torn_zeroed_or_garbled_tail_is_cut_off() {
 }
 
 #[test]
+fn a_tail_whose_cut_a_failed_sync_lost_does_not_come_back_in_a_sealed_segment_and_hide_what_follows() {
+    let disk = disk_with(25, 25);
+    let mut bytes = disk.bytes(file(20, "log")).expect("there");
+    bytes.extend([0xa5; 2000]);
+    disk.put(file(20, "log"), &bytes);
+    let disk = disk.restart_process();
+    disk.fail_next(sites::RECOVERY_SYNC, std::io::ErrorKind::Other);
+    assert!(now(unclean(&disk, flushed(20)).settle()).is_err());
+    // The page cache shows the file as it was cut.
+    let disk = disk.restart_process();
+    let mut recovered = unclean(&disk, flushed(20));
+    assert_eq!(recovered.cut_bytes, 0);
+    now(recovered.settle()).expect("the disk works");
+    for _ in 0..20 {
+        recovered.log.append(&ONE.batch(), LeaderEpoch(0), NOW).expect("it takes appends");
+    }
+    flush(&mut recovered.log);
+    let disk = disk.restart_machine(PowerLoss::Everything);
+    assert_eq!(unclean(&disk, flushed(20)).log.log_end(), Offset(45));
+}
+
+#[test]
 fn a_damaged_batch_below_the_recovery_point_is_reported() {
     let disk = disk_with(25, 25);
     let mut bytes = disk.bytes(file(20, "log")).expect("there");

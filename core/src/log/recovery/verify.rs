@@ -98,7 +98,7 @@ impl<F: File> Verification<F> {
 
     /// Reads at most [`STEP_BYTES`] and takes what batches end in them.
     ///
-    /// What was not flushed before is written again as it is. The life before may have ended because a sync failed:
+    /// What was not flushed before is written again as it is, and its end set again. The life before may have ended because a sync failed:
     /// then these pages count as clean although the disk never got them, a sync of this life would succeed without
     /// writing them, and a loss of power would take records that count as flushed.
     fn read<D: Disk>(&mut self, context: &Context<D>, assembly: &mut Assembly) -> std::io::Result<End> {
@@ -112,6 +112,11 @@ impl<F: File> Verification<F> {
         let unflushed = self.contents.end_offset > context.checkpointed.recovery_point;
         if there > 0 && (unflushed || self.partial.is_some()) {
             self.file.write_at(sites::RECOVERY_REWRITE, &[IoSlice::new(&buffer[..there])], position)?;
+        }
+        if unflushed && matches!(end, End::Whole) {
+            // Its length too: the life before may have cut a torn tail off, and lost the cut with its sync. Behind a
+            // segment that others follow the tail would take all of them along.
+            self.file.truncate(sites::RECOVERY_REWRITE, self.len)?;
         }
         self.buffer = buffer;
         Ok(end)
