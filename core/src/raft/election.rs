@@ -17,8 +17,8 @@ const EPOCH_MAX: LeaderEpoch = LeaderEpoch(i32::MAX - 1);
 /// Who answered what, other than the candidate itself.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ballot {
-    granted: Vec<BrokerId>,
-    rejected: Vec<BrokerId>,
+    granted: Vec<ReplicaKey>,
+    rejected: Vec<ReplicaKey>,
 }
 
 impl Ballot {
@@ -27,7 +27,7 @@ impl Ballot {
         self.rejected.clear();
     }
 
-    fn count(&mut self, voter: BrokerId, granted: bool) {
+    fn count(&mut self, voter: ReplicaKey, granted: bool) {
         if !self.granted.contains(&voter) && !self.rejected.contains(&voter) {
             if granted { &mut self.granted } else { &mut self.rejected }.push(voter);
         }
@@ -179,21 +179,23 @@ impl Machine {
         };
         if is_awaited
             && response.standing.epoch == self.election.epoch
-            && self.voters.latest().get(from).is_some()
+            && let Some(voter) = self.voters.latest().get(from)
         {
-            self.ballot.count(from, response.granted == Ok(true));
+            self.ballot.count(voter.key, response.granted == Ok(true));
             self.count_votes(moment);
         }
     }
 
+    /// Only the set that counts now is asked what it said: who left it meanwhile elects nobody (KIP-853).
     pub(super) fn count_votes(&mut self, moment: &Moment<'_>) {
         let voters = self.voters.latest();
+        let of_voters = |keys: &[ReplicaKey]| keys.iter().filter(|key| voters.contains(**key)).count();
         let is_own_vote_safe = self.saved.epoch == self.election.epoch || !self.saves_votes_first();
         let counts_itself =
             self.is_voter && (is_own_vote_safe || matches!(self.role, Role::Prospective { .. }));
-        let granted = self.ballot.granted.len() + usize::from(counts_itself);
+        let granted = of_voters(&self.ballot.granted) + usize::from(counts_itself);
         let is_won = granted >= voters.majority();
-        let is_lost = self.ballot.rejected.len() > voters.len() - voters.majority();
+        let is_lost = of_voters(&self.ballot.rejected) > voters.len() - voters.majority();
         match &mut self.role {
             Role::Prospective { .. } if is_won => self.become_candidate(moment),
             Role::Prospective { .. } if is_lost => self.lose_pre_vote(moment),

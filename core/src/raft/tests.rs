@@ -168,6 +168,68 @@ fn votes_that_make_no_sense_are_refused() {
     assert_eq!(granted(&mut machine, &vote(0, 2, 0), &log), Err(Refusal::FencedLeaderEpoch));
 }
 
+/// Follows node 1 and has just fetched the last piece of a snapshot, which gets to the disk now.
+fn installing(log: &Log) -> (Machine, SnapshotId) {
+    let (mut machine, request_id) = follower(log);
+    let standing = Standing { epoch: LeaderEpoch(1), leader: Some(BrokerId(1)) };
+    let id = SnapshotId { end: Offset(5), epoch: LeaderEpoch(1) };
+    let fetched = Fetched::Snapshot(id);
+    let response = FetchResponse { request_id, standing, high_watermark: Offset(5), fetched };
+    machine.handle_fetch_response(BrokerId(1), &response, &moment(log, 1));
+    let chunk = Ok(SnapshotChunk { snapshot: id, position: 0, length: 30, size: 30 });
+    let response = FetchSnapshotResponse { request_id: request_id + 1, standing, chunk };
+    machine.handle_fetch_snapshot_response(BrokerId(1), &response, &moment(log, 2));
+    assert_eq!(outputs(&mut machine).last(), Some(&Output::InstallSnapshot(id)));
+    (machine, id)
+}
+
+#[test]
+fn who_installs_a_snapshot_stands_for_no_election_before_it_knows_the_voters_in_it() {
+    // KIP-630, KIP-853: the set in the snapshot counts, and the log that would stand is about to be replaced.
+    let mut log = Log::default();
+    let (mut machine, id) = installing(&log);
+    for ms in (5_000..60_000).step_by(5_000) {
+        machine.handle_timeout(&moment(&log, ms));
+        assert_eq!(outputs(&mut machine), [], "neither a pre-vote nor a fetch after {ms} ms");
+    }
+    (log.start, log.end, log.snapshot) = (5, 5, Some(id));
+    machine.handle_snapshot_installed(id, Some(voters(&[0, 3, 4])), &moment(&log, 60_000));
+    machine.handle_timeout(&moment(&log, 65_000));
+    let asked: Vec<i32> = outputs(&mut machine)
+        .iter()
+        .filter_map(|output| match output {
+            Output::Send { to, request: Request::Vote(vote) } if vote.pre_vote => Some(to.0),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, [3, 4], "the voters of the snapshot are asked");
+}
+
+#[test]
+fn votes_of_nodes_that_are_voters_no_more_elect_nobody() {
+    // KIP-853: a majority is one of the set that counts when the votes are counted.
+    let mut log = Log::default();
+    let mut machine = machine(0, &[0, 1, 2, 3, 4], &log);
+    let answer = |machine: &mut Machine, from, epoch, pre_vote, log: &Log| {
+        let standing = Standing { epoch: LeaderEpoch(epoch), leader: None };
+        let response = VoteResponse { standing, granted: Ok(true), pre_vote };
+        machine.handle_vote_response(BrokerId(from), &response, &moment(log, 60_000));
+    };
+    machine.handle_timeout(&moment(&log, 60_000));
+    answer(&mut machine, 1, 0, true, &log);
+    answer(&mut machine, 2, 0, true, &log);
+    assert_eq!(machine.role(), RoleName::Candidate);
+    answer(&mut machine, 1, 1, false, &log);
+    let id = SnapshotId { end: Offset(5), epoch: LeaderEpoch(1) };
+    (log.start, log.end, log.snapshot) = (5, 5, Some(id));
+    machine.handle_snapshot_installed(id, Some(voters(&[0, 3, 4])), &moment(&log, 60_000));
+    let saved = machine.election();
+    machine.handle_election_saved(&saved, &moment(&log, 60_000));
+    assert_eq!(machine.role(), RoleName::Candidate, "node 1 granted its vote and left");
+    answer(&mut machine, 3, 1, false, &log);
+    assert_eq!(machine.role(), RoleName::Leader);
+}
+
 #[test]
 fn an_answer_to_an_older_fetch_is_not_appended() {
     let log = Log::default();
