@@ -11,8 +11,13 @@ use super::voters::ReplicaKey;
 use crate::ids::{BrokerId, LeaderEpoch};
 use crate::museum::Switch;
 
-/// The last epoch that has a next one; who names a later one is not believed.
+/// The last epoch; who names a later one is not believed.
 const EPOCH_MAX: LeaderEpoch = LeaderEpoch(i32::MAX - 1);
+
+/// How far an epoch that is heard of may be ahead of the own one. Epochs are elections, one in a second at most, and
+/// each restart takes the last one up: a replica misses a few. A single broken message would otherwise use up the
+/// epochs of the cluster for good, since they never go back.
+const EPOCH_LEAP_MAX: i32 = 1 << 20;
 
 /// Who answered what, other than the candidate itself.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +62,7 @@ impl Machine {
         }
         let is_possible = request.log_end.epoch < request.epoch
             || (request.pre_vote && request.log_end.epoch == request.epoch);
-        if !is_possible || request.candidate.id == self.me.id || request.epoch > EPOCH_MAX {
+        if !is_possible || request.candidate.id == self.me.id || !self.is_credible(request.epoch) {
             return Err(Refusal::InvalidRequest);
         }
         if request.epoch > self.election.epoch {
@@ -140,7 +145,7 @@ impl Machine {
     }
 
     fn become_candidate(&mut self, moment: &Moment<'_>) {
-        let epoch = LeaderEpoch(self.election.epoch.0 + 1);
+        let Some(epoch) = self.next_epoch() else { return };
         self.election = ElectionState { epoch, leader: None, voted: Some(self.me) };
         self.save_election();
         self.ballot.clear();
@@ -252,7 +257,7 @@ impl Machine {
         }
         let refusal = if request.epoch < self.election.epoch {
             Some(Refusal::FencedLeaderEpoch)
-        } else if request.leader == self.me.id {
+        } else if request.leader == self.me.id || !self.is_credible(request.epoch) {
             Some(Refusal::InvalidRequest)
         } else {
             self.learn(Standing { epoch: request.epoch, leader: Some(request.leader) }, moment);
@@ -274,7 +279,7 @@ impl Machine {
         }
         let refusal = if request.epoch < self.election.epoch {
             Some(Refusal::FencedLeaderEpoch)
-        } else if request.leader == self.me.id {
+        } else if request.leader == self.me.id || !self.is_credible(request.epoch) {
             Some(Refusal::InvalidRequest)
         } else {
             self.learn(Standing { epoch: request.epoch, leader: Some(request.leader) }, moment);
@@ -335,7 +340,7 @@ impl Machine {
     /// Follows news of an epoch or of its leader. Epochs never go back.
     pub(super) fn learn(&mut self, news: Standing, moment: &Moment<'_>) {
         let leader = news.leader.filter(|leader| *leader != self.me.id);
-        if news.epoch > EPOCH_MAX {
+        if !self.is_credible(news.epoch) {
             return;
         }
         if news.epoch > self.election.epoch {
@@ -367,6 +372,22 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// Whether a peer can mean this epoch.
+    fn is_credible(&self, epoch: LeaderEpoch) -> bool {
+        epoch <= EPOCH_MAX && epoch.0.saturating_sub(self.election.epoch.0) <= EPOCH_LEAP_MAX
+    }
+
+    /// The epoch after this one. Where there is none the machine stops: to begin an epoch again would be to elect
+    /// two leaders in it (KIP-595).
+    pub(super) fn next_epoch(&mut self) -> Option<LeaderEpoch> {
+        let epoch = self.election.epoch;
+        let next = epoch.0.checked_add(1).map(LeaderEpoch).filter(|next| *next <= EPOCH_MAX);
+        if next.is_none() {
+            self.fail(Fatal::NoNextEpoch { epoch });
+        }
+        next
     }
 
     /// Enters a later epoch, in which nothing is known yet.

@@ -220,7 +220,9 @@ impl Machine {
             Role::Candidate { deadline } if moment.now >= deadline => self.become_prospective(moment),
             Role::Resigned { deadline } if moment.now >= deadline => {
                 // In its own old epoch it could neither vote nor be followed; the next one frees it.
-                self.become_unattached(LeaderEpoch(self.election.epoch.0 + 1), moment);
+                if let Some(next) = self.next_epoch() {
+                    self.become_unattached(next, moment);
+                }
             }
             Role::Follower(_) => self.follower_timeout(moment),
             Role::Leader(_) => self.leader_timeout(moment),

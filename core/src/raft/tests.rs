@@ -148,6 +148,53 @@ fn an_epoch_that_has_no_next_one_is_not_believed() {
 }
 
 #[test]
+fn one_message_does_not_use_up_the_epochs() {
+    // KIP-595: epochs only rise, so an absurd one would be the last in which anybody is elected.
+    let log = Log::default();
+    let leap = 1 << 20;
+    for epoch in [leap + 1, i32::MAX - 1] {
+        let mut machine = machine(0, &[0, 1, 2], &log);
+        let (epoch, leader) = (LeaderEpoch(epoch), BrokerId(1));
+        assert_eq!(granted(&mut machine, &vote(epoch.0, 1, 0), &log), Err(Refusal::InvalidRequest));
+        let standing = Standing { epoch, leader: Some(leader) };
+        machine.handle_epoch_response(&EpochResponse { standing, refusal: None }, &moment(&log, 0));
+        let begin = BeginQuorumEpochRequest { epoch, leader, voter: key(0) };
+        machine.handle_begin_quorum_epoch(ReplyTo(0), &begin, &moment(&log, 0));
+        let end = EndQuorumEpochRequest { epoch, leader, successors: vec![key(0)] };
+        machine.handle_end_quorum_epoch(ReplyTo(0), &end, &moment(&log, 0));
+        let refusals: Vec<_> = outputs(&mut machine)
+            .iter()
+            .map(|output| match output {
+                Output::Reply { response: Response::Epoch(response), .. } => response.refusal,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(refusals, [Some(Refusal::InvalidRequest); 2]);
+        assert_eq!(machine.election().epoch, LeaderEpoch(0));
+    }
+    let mut machine = machine(0, &[0, 1, 2], &log);
+    assert_eq!(granted(&mut machine, &vote(leap, 1, 0), &log), Ok(true), "so far it may have slept");
+}
+
+#[test]
+fn a_replica_that_needs_an_epoch_after_the_last_one_stops_instead_of_counting_over() {
+    // KIP-595: as a candidate, and as the sole voter that led the last epoch before it restarted.
+    let log = Log::default();
+    for (epoch, leader) in
+        [(i32::MAX - 1, None), (i32::MAX - 1, Some(BrokerId(0))), (i32::MAX, Some(BrokerId(0)))]
+    {
+        let saved = ElectionState { epoch: LeaderEpoch(epoch), leader, voted: None };
+        let history = VoterHistory::new(Offset::ZERO, voters(&[0]));
+        let mut machine =
+            Machine::new(Settings::default(), key(0), saved, history, Offset::ZERO, &moment(&log, 0));
+        machine.handle_timeout(&moment(&log, 60_000));
+        let fatal = Fatal::NoNextEpoch { epoch: LeaderEpoch(epoch) };
+        assert_eq!(outputs(&mut machine), [Output::Fatal(fatal)]);
+        assert_eq!((machine.next_deadline(), machine.election()), (None, saved));
+    }
+}
+
+#[test]
 fn votes_that_make_no_sense_are_refused() {
     let log = Log::default();
     let mut machine = machine(0, &[0, 1, 2], &log);
