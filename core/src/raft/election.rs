@@ -118,8 +118,8 @@ impl Machine {
     }
 
     /// KIP-853: a node that came back with an empty directory is not the voter it was.
-    pub(super) fn is_same_replica(&self, one: ReplicaKey, other: ReplicaKey) -> bool {
-        one.matches(other) || (self.goes_by_id_alone() && one.id == other.id)
+    pub(super) fn is_same_replica(&self, named: ReplicaKey, asked: ReplicaKey) -> bool {
+        named.matches(asked) || (self.goes_by_id_alone() && named.id == asked.id)
     }
 
     pub(super) fn goes_by_id_alone(&self) -> bool {

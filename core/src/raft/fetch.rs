@@ -26,7 +26,8 @@ impl Machine {
         if let Err(refusal) = self.check_leader_request(request.epoch) {
             return self.reply_fetch(to, request, Fetched::Refused(refusal));
         }
-        if request.log_end.epoch > request.epoch || request.replica == self.me {
+        // The leader's own end is what it flushed; nobody else speaks for it, whatever directory he names.
+        if request.log_end.epoch > request.epoch || request.replica.id == self.me.id {
             return self.reply_fetch(to, request, Fetched::Refused(Refusal::InvalidRequest));
         }
         if !self.counts_only_what_agrees() {

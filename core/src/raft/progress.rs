@@ -54,8 +54,10 @@ impl Progress {
         self.replicas.sort_by_key(|replica| !replica.is_voter);
     }
 
+    /// A voter of a static set goes by its id; all others by id and directory.
     fn find(&self, key: ReplicaKey) -> Option<usize> {
-        self.replicas.iter().position(|replica| replica.key.matches(key))
+        let is_it = |replica: &Replica| replica.key == key || (replica.is_voter && replica.key.matches(key));
+        self.replicas.iter().position(is_it)
     }
 
     fn entry(&mut self, key: ReplicaKey) -> &mut Replica {
