@@ -106,10 +106,10 @@ impl Progress {
         self.find(key).is_some_and(|index| self.replicas[index].last_caught_up.is_some())
     }
 
-    /// The other voters, the furthest first.
+    /// The other voters, the furthest first. By id: in a static set the leader's own key has no directory.
     pub(super) fn successors(&self, me: ReplicaKey) -> Vec<ReplicaKey> {
         let mut voters: Vec<&Replica> =
-            self.replicas.iter().filter(|replica| replica.is_voter && replica.key != me).collect();
+            self.replicas.iter().filter(|replica| replica.is_voter && replica.key.id != me.id).collect();
         voters.sort_by_key(|voter| std::cmp::Reverse(voter.log_end));
         voters.into_iter().map(|voter| voter.key).collect()
     }
