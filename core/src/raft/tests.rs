@@ -432,6 +432,20 @@ fn a_fetch_in_the_leaders_own_name_commits_nothing_that_it_has_not_flushed() {
 }
 
 #[test]
+fn a_fetch_at_a_negative_offset_or_epoch_is_refused_and_counts_for_nothing() {
+    // KIP-595: the log of nobody ends there.
+    let mut log = Log::default();
+    let mut machine = sole_leader(&mut log);
+    for (epoch, offset) in [(0, -1), (1, i64::MIN), (-1, 0), (i32::MIN, 2)] {
+        let log_end = LogEnd { epoch: LeaderEpoch(epoch), offset: Offset(offset) };
+        let request = FetchRequest { log_end, ..fetch_of(key(1), 0) };
+        machine.handle_fetch(ReplyTo(0), &request, &moment(&log, 60_001));
+        assert_eq!(refusal_of_fetch(&mut machine), Some(Refusal::InvalidRequest), "{offset}@{epoch}");
+    }
+    assert_eq!(machine.progress().replicas().len(), 1, "the leader alone");
+}
+
+#[test]
 fn a_fetch_without_a_directory_is_none_of_the_voter_of_that_id() {
     // KIP-853: neither as a voter, nor as the observer that is made one.
     let mut log = Log::default();
