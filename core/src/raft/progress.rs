@@ -135,9 +135,11 @@ impl Progress {
         true
     }
 
-    /// Whether this replica has had all that the leader had, once in this epoch (KIP-853).
-    pub(super) fn has_caught_up(&self, key: ReplicaKey) -> bool {
-        self.find(key).is_some_and(|index| self.replicas[index].last_caught_up.is_some())
+    /// Whether this replica still fetches and has had all that the leader had, both within this time (KIP-853).
+    pub(super) fn is_caught_up(&self, key: ReplicaKey, within: Duration, now: Instant) -> bool {
+        let is_recent = |at: Option<Instant>| at.is_some_and(|at| at + within >= now);
+        let replica = self.find(key).map(|index| &self.replicas[index]);
+        replica.is_some_and(|replica| is_recent(replica.last_fetch) && is_recent(replica.last_caught_up))
     }
 
     /// The other voters, the furthest first. By id: in a static set the leader's own key has no directory.

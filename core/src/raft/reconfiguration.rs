@@ -27,7 +27,7 @@ pub enum VoterChangeRefusal {
     /// The id votes already, perhaps with another directory, which then has to be removed first.
     #[error("a voter of this id exists; remove it first")]
     DuplicateVoter,
-    /// The new voter would hold up commits until it has fetched everything.
+    /// The new voter would hold up commits until it has fetched everything; for ever, if it is dead.
     #[error("the new voter has not caught up with the leader; let it observe first, then try again")]
     NotCaughtUp,
     /// There is no such voter, or it is the last one.
@@ -36,15 +36,15 @@ pub enum VoterChangeRefusal {
 }
 
 impl Machine {
-    /// Makes an observer that has caught up a voter.
+    /// Makes an observer that has caught up, and lives, a voter.
     ///
     /// # Errors
     /// See [`VoterChangeRefusal`].
-    pub fn add_voter(&mut self, voter: Voter) -> Result<(), VoterChangeRefusal> {
+    pub fn add_voter(&mut self, voter: Voter, moment: &Moment<'_>) -> Result<(), VoterChangeRefusal> {
         let key = voter.key;
         self.check_change(key)?;
         let voters = self.voters.latest().with(voter).ok_or(VoterChangeRefusal::DuplicateVoter)?;
-        if !self.progress.has_caught_up(key) {
+        if !self.progress.is_caught_up(key, self.settings.fetch_timeout, moment.now) {
             return Err(VoterChangeRefusal::NotCaughtUp);
         }
         self.push(Output::AppendVoters(voters));

@@ -368,7 +368,7 @@ fn a_voters_endpoints_can_change_and_its_directory_cannot() {
     let elsewhere = Voter { key: ReplicaKey { directory: Uuid([9; 16]), ..key(0) }, ..moved };
     assert_eq!(machine.update_voter(&elsewhere), Err(VoterChangeRefusal::VoterNotFound));
     assert_eq!(machine.remove_voter(key(0)), Err(VoterChangeRefusal::VoterNotFound), "the last one stays");
-    assert_eq!(machine.add_voter(elsewhere), Err(VoterChangeRefusal::DuplicateVoter));
+    assert_eq!(machine.add_voter(elsewhere, &moment(&log, 60_001)), Err(VoterChangeRefusal::DuplicateVoter));
 }
 
 #[test]
@@ -380,7 +380,10 @@ fn static_voters_are_changed_by_nobody_but_the_configuration() {
     let mut log = Log::default();
     let mut machine = sole_leader_of(Voters::of_ids(&ids[..1]), &mut log);
     let voter = Voter { key: key(1), endpoints: Vec::new() };
-    assert_eq!(machine.add_voter(voter.clone()), Err(VoterChangeRefusal::StaticVoters));
+    assert_eq!(
+        machine.add_voter(voter.clone(), &moment(&log, 60_001)),
+        Err(VoterChangeRefusal::StaticVoters)
+    );
     assert_eq!(machine.remove_voter(key(0)), Err(VoterChangeRefusal::StaticVoters));
     assert_eq!(machine.update_voter(&voter), Err(VoterChangeRefusal::StaticVoters));
 }

@@ -71,7 +71,7 @@ fn a_fetch_without_a_directory_is_none_of_the_voter_of_that_id() {
     let mut machine = sole_leader(&mut log);
     machine.handle_fetch(ReplyTo(0), &fetch_of(no_directory(1), 2), &moment(&log, 60_001));
     let voter = Voter { key: key(1), endpoints: Vec::new() };
-    assert_eq!(machine.add_voter(voter), Err(VoterChangeRefusal::NotCaughtUp));
+    assert_eq!(machine.add_voter(voter, &moment(&log, 60_001)), Err(VoterChangeRefusal::NotCaughtUp));
     log.end = 3;
     machine.handle_voters_appended(Offset(2), voters(&[0, 1]), &moment(&log, 60_002));
     machine.handle_flushed(Offset(3), &moment(&log, 60_002));
@@ -89,7 +89,7 @@ fn voters_without_a_directory_get_into_no_set_of_voters_with_directories() {
     machine.handle_fetch(ReplyTo(0), &fetch_of(no_directory(1), 2), &moment(&log, 60_001));
     outputs(&mut machine);
     let voter = |id| Voter { key: no_directory(id), endpoints: Vec::new() };
-    assert_eq!(machine.add_voter(voter(1)), Err(VoterChangeRefusal::NoDirectory));
+    assert_eq!(machine.add_voter(voter(1), &moment(&log, 60_001)), Err(VoterChangeRefusal::NoDirectory));
     assert_eq!(machine.update_voter(&voter(0)), Err(VoterChangeRefusal::NoDirectory));
     assert_eq!(machine.remove_voter(no_directory(0)), Err(VoterChangeRefusal::NoDirectory));
     assert_eq!(outputs(&mut machine), []);
@@ -142,4 +142,21 @@ fn ever_new_directories_fill_no_more_than_the_leaders_table_and_the_longest_sile
     let knows = |key| replicas.iter().any(|replica| replica.key == key);
     assert_eq!(replicas.len(), 4_096 + 1, "the leader itself is no observer");
     assert!(knows(key(0)) && knows(key(8)) && knows(other(4_199)) && !knows(other(0)));
+}
+
+#[test]
+fn an_observer_that_caught_up_once_and_died_is_made_no_voter() {
+    // KIP-853: the larger majority would need it, and a set of two would commit nothing any more.
+    let mut log = Log::default();
+    let mut machine = sole_leader(&mut log);
+    let add = |machine: &mut Machine, log: &Log, ms| {
+        let voter = Voter { key: key(1), endpoints: Vec::new() };
+        machine.add_voter(voter, &moment(log, ms))
+    };
+    machine.handle_fetch(ReplyTo(0), &fetch_of(key(1), 2), &moment(&log, 61_000));
+    assert_eq!(add(&mut machine, &log, 63_001), Err(VoterChangeRefusal::NotCaughtUp), "it is silent");
+    machine.handle_fetch(ReplyTo(0), &fetch_of(key(1), 1), &moment(&log, 63_001));
+    assert_eq!(add(&mut machine, &log, 63_001), Err(VoterChangeRefusal::NotCaughtUp), "it fell behind");
+    machine.handle_fetch(ReplyTo(0), &fetch_of(key(1), 2), &moment(&log, 63_002));
+    assert_eq!(add(&mut machine, &log, 65_002), Ok(()));
 }
