@@ -11,14 +11,19 @@ use super::voters::ReplicaKey;
 use crate::ids::{BrokerId, LeaderEpoch};
 use crate::museum::Switch;
 
-/// The last epoch that has a next one; who names a later one is not believed.
+/// The last epoch; who names a later one is not believed.
 const EPOCH_MAX: LeaderEpoch = LeaderEpoch(i32::MAX - 1);
+
+/// How far an epoch that is heard of may be ahead of the own one. Epochs are elections, one in a second at most, and
+/// each restart takes the last one up: a replica misses a few. A single broken message would otherwise use up the
+/// epochs of the cluster for good, since they never go back.
+const EPOCH_LEAP_MAX: i32 = 1 << 20;
 
 /// Who answered what, other than the candidate itself.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ballot {
-    granted: Vec<BrokerId>,
-    rejected: Vec<BrokerId>,
+    granted: Vec<ReplicaKey>,
+    rejected: Vec<ReplicaKey>,
 }
 
 impl Ballot {
@@ -27,7 +32,7 @@ impl Ballot {
         self.rejected.clear();
     }
 
-    fn count(&mut self, voter: BrokerId, granted: bool) {
+    fn count(&mut self, voter: ReplicaKey, granted: bool) {
         if !self.granted.contains(&voter) && !self.rejected.contains(&voter) {
             if granted { &mut self.granted } else { &mut self.rejected }.push(voter);
         }
@@ -57,7 +62,7 @@ impl Machine {
         }
         let is_possible = request.log_end.epoch < request.epoch
             || (request.pre_vote && request.log_end.epoch == request.epoch);
-        if !is_possible || request.candidate.id == self.me.id || request.epoch > EPOCH_MAX {
+        if !is_possible || request.candidate.id == self.me.id || !self.is_credible(request.epoch) {
             return Err(Refusal::InvalidRequest);
         }
         if request.epoch > self.election.epoch {
@@ -113,8 +118,8 @@ impl Machine {
     }
 
     /// KIP-853: a node that came back with an empty directory is not the voter it was.
-    pub(super) fn is_same_replica(&self, one: ReplicaKey, other: ReplicaKey) -> bool {
-        one.matches(other) || (self.goes_by_id_alone() && one.id == other.id)
+    pub(super) fn is_same_replica(&self, named: ReplicaKey, asked: ReplicaKey) -> bool {
+        named.matches(asked) || (self.goes_by_id_alone() && named.id == asked.id)
     }
 
     pub(super) fn goes_by_id_alone(&self) -> bool {
@@ -140,7 +145,7 @@ impl Machine {
     }
 
     fn become_candidate(&mut self, moment: &Moment<'_>) {
-        let epoch = LeaderEpoch(self.election.epoch.0 + 1);
+        let Some(epoch) = self.next_epoch() else { return };
         self.election = ElectionState { epoch, leader: None, voted: Some(self.me) };
         self.save_election();
         self.ballot.clear();
@@ -179,21 +184,23 @@ impl Machine {
         };
         if is_awaited
             && response.standing.epoch == self.election.epoch
-            && self.voters.latest().get(from).is_some()
+            && let Some(voter) = self.voters.latest().get(from)
         {
-            self.ballot.count(from, response.granted == Ok(true));
+            self.ballot.count(voter.key, response.granted == Ok(true));
             self.count_votes(moment);
         }
     }
 
+    /// Only the set that counts now is asked what it said: who left it meanwhile elects nobody (KIP-853).
     pub(super) fn count_votes(&mut self, moment: &Moment<'_>) {
         let voters = self.voters.latest();
+        let of_voters = |keys: &[ReplicaKey]| keys.iter().filter(|key| voters.contains(**key)).count();
         let is_own_vote_safe = self.saved.epoch == self.election.epoch || !self.saves_votes_first();
         let counts_itself =
             self.is_voter && (is_own_vote_safe || matches!(self.role, Role::Prospective { .. }));
-        let granted = self.ballot.granted.len() + usize::from(counts_itself);
+        let granted = of_voters(&self.ballot.granted) + usize::from(counts_itself);
         let is_won = granted >= voters.majority();
-        let is_lost = self.ballot.rejected.len() > voters.len() - voters.majority();
+        let is_lost = of_voters(&self.ballot.rejected) > voters.len() - voters.majority();
         match &mut self.role {
             Role::Prospective { .. } if is_won => self.become_candidate(moment),
             Role::Prospective { .. } if is_lost => self.lose_pre_vote(moment),
@@ -250,7 +257,7 @@ impl Machine {
         }
         let refusal = if request.epoch < self.election.epoch {
             Some(Refusal::FencedLeaderEpoch)
-        } else if request.leader == self.me.id {
+        } else if request.leader == self.me.id || !self.is_credible(request.epoch) {
             Some(Refusal::InvalidRequest)
         } else {
             self.learn(Standing { epoch: request.epoch, leader: Some(request.leader) }, moment);
@@ -272,7 +279,7 @@ impl Machine {
         }
         let refusal = if request.epoch < self.election.epoch {
             Some(Refusal::FencedLeaderEpoch)
-        } else if request.leader == self.me.id {
+        } else if request.leader == self.me.id || !self.is_credible(request.epoch) {
             Some(Refusal::InvalidRequest)
         } else {
             self.learn(Standing { epoch: request.epoch, leader: Some(request.leader) }, moment);
@@ -333,7 +340,7 @@ impl Machine {
     /// Follows news of an epoch or of its leader. Epochs never go back.
     pub(super) fn learn(&mut self, news: Standing, moment: &Moment<'_>) {
         let leader = news.leader.filter(|leader| *leader != self.me.id);
-        if news.epoch > EPOCH_MAX {
+        if !self.is_credible(news.epoch) {
             return;
         }
         if news.epoch > self.election.epoch {
@@ -365,6 +372,22 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// Whether a peer can mean this epoch.
+    fn is_credible(&self, epoch: LeaderEpoch) -> bool {
+        epoch <= EPOCH_MAX && epoch.0.saturating_sub(self.election.epoch.0) <= EPOCH_LEAP_MAX
+    }
+
+    /// The epoch after this one. Where there is none the machine stops: to begin an epoch again would be to elect
+    /// two leaders in it (KIP-595).
+    pub(super) fn next_epoch(&mut self) -> Option<LeaderEpoch> {
+        let epoch = self.election.epoch;
+        let next = epoch.0.checked_add(1).map(LeaderEpoch).filter(|next| *next <= EPOCH_MAX);
+        if next.is_none() {
+            self.fail(Fatal::NoNextEpoch { epoch });
+        }
+        next
     }
 
     /// Enters a later epoch, in which nothing is known yet.

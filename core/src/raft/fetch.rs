@@ -26,7 +26,7 @@ impl Machine {
         if let Err(refusal) = self.check_leader_request(request.epoch) {
             return self.reply_fetch(to, request, Fetched::Refused(refusal));
         }
-        if request.log_end.epoch > request.epoch || request.replica == self.me {
+        if !self.makes_sense(request) {
             return self.reply_fetch(to, request, Fetched::Refused(Refusal::InvalidRequest));
         }
         if !self.counts_only_what_agrees() {
@@ -40,6 +40,14 @@ impl Machine {
             Relation::Diverges(at) => self.reply_fetch(to, request, Fetched::Diverging(at)),
             Relation::NeedsSnapshot(id) => self.reply_fetch(to, request, Fetched::Snapshot(id)),
         }
+    }
+
+    fn makes_sense(&self, request: &FetchRequest) -> bool {
+        let FetchRequest { log_end, epoch, replica, .. } = request;
+        // No record has a negative offset or epoch, and none is of a later epoch than its leader (KIP-595).
+        let is_log_end = log_end.offset >= Offset::ZERO && (LeaderEpoch(0)..=*epoch).contains(&log_end.epoch);
+        // The leader's own end is what it flushed; nobody else speaks for it, whatever directory he names.
+        is_log_end && replica.id != self.me.id
     }
 
     /// A position says nothing about what is before it until the epochs have been compared.

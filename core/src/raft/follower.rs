@@ -140,7 +140,8 @@ impl Machine {
 
     fn ask_for_leader(&mut self, to: BrokerId, moment: &Moment<'_>) {
         let log_end = moment.log_end();
-        if self.flushed >= log_end.offset || !self.must_flush_before_fetch() {
+        let is_ready = self.flushed >= log_end.offset || !self.must_flush_before_fetch();
+        if is_ready && self.may_fetch_next() {
             let request_id = self.next_request_id();
             self.send_fetch(to, request_id, log_end);
         }

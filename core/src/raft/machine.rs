@@ -220,7 +220,9 @@ impl Machine {
             Role::Candidate { deadline } if moment.now >= deadline => self.become_prospective(moment),
             Role::Resigned { deadline } if moment.now >= deadline => {
                 // In its own old epoch it could neither vote nor be followed; the next one frees it.
-                self.become_unattached(LeaderEpoch(self.election.epoch.0 + 1), moment);
+                if let Some(next) = self.next_epoch() {
+                    self.become_unattached(next, moment);
+                }
             }
             Role::Follower(_) => self.follower_timeout(moment),
             Role::Leader(_) => self.leader_timeout(moment),
@@ -290,8 +292,12 @@ impl Machine {
 
     /// Whether this replica may want to lead. One that reads in its log that it was removed stands until that is
     /// committed: its vote may be needed to find a leader by the old set, and only the longest log can win (Raft's
-    /// dissertation, 4.2.2).
+    /// dissertation, 4.2.2). One that installs a snapshot waits for it: the snapshot names the voters that count
+    /// (KIP-630, KIP-853).
     pub(super) fn may_stand(&self) -> bool {
+        if self.installing.is_some() {
+            return false;
+        }
         let is_settled = self.voters.latest_offset() < self.high_watermark;
         self.is_voter || (!is_settled && self.is_among(self.voters.at(self.voters.latest_offset())))
     }

@@ -152,4 +152,10 @@ pub enum Fatal {
         /// The one heard of.
         other: BrokerId,
     },
+    /// Epochs are 32 bits wide and never go back.
+    #[error("epoch {epoch} has no next one: nobody can be elected in this cluster any more; make a new one")]
+    NoNextEpoch {
+        /// The epoch it is in.
+        epoch: LeaderEpoch,
+    },
 }

@@ -1,5 +1,7 @@
 //! What a leader knows of the other replicas: how far they are, and whether they still fetch.
 
+use std::time::Duration;
+
 use super::machine::{Machine, Moment, Role};
 use super::messages::{BeginQuorumEpochRequest, Request};
 use super::output::Output;
@@ -7,6 +9,13 @@ use super::voters::{ReplicaKey, Voters};
 use crate::ids::Offset;
 use crate::museum::Switch;
 use crate::time::Instant;
+
+/// An observer is forgotten after this time without a sign of life, as in Kafka.
+const OBSERVER_SILENCE_MAX: Duration = Duration::from_secs(300);
+
+/// The most observers a leader remembers; more are served all the same. Anybody may observe under any name, and
+/// every fetch looks through the table.
+const OBSERVERS_MAX: usize = 4096;
 
 /// One replica, as DescribeQuorum shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +30,8 @@ pub struct Replica {
     pub last_fetch: Option<Instant>,
     /// When it last had all that the leader had.
     pub last_caught_up: Option<Instant>,
+    /// When it last asked for anything, records or snapshot; never for the leader itself.
+    last_heard: Option<Instant>,
     /// Whether it fetched since a majority last did.
     has_fetched: bool,
 }
@@ -54,23 +65,46 @@ impl Progress {
         self.replicas.sort_by_key(|replica| !replica.is_voter);
     }
 
+    /// A voter of a static set goes by its id; all others by id and directory.
     fn find(&self, key: ReplicaKey) -> Option<usize> {
-        self.replicas.iter().position(|replica| replica.key.matches(key))
+        let is_it = |replica: &Replica| replica.key == key || (replica.is_voter && replica.key.matches(key));
+        self.replicas.iter().position(is_it)
     }
 
     fn entry(&mut self, key: ReplicaKey) -> &mut Replica {
         let index = self.find(key).unwrap_or_else(|| {
+            self.make_room();
             self.replicas.push(Replica {
                 key,
                 is_voter: false,
                 log_end: None,
                 last_fetch: None,
                 last_caught_up: None,
+                last_heard: None,
                 has_fetched: false,
             });
             self.replicas.len() - 1
         });
         &mut self.replicas[index]
+    }
+
+    /// The observer that is silent for longest makes room; one that lives is back with its next fetch.
+    fn make_room(&mut self) {
+        if self.replicas.len() < OBSERVERS_MAX {
+            return;
+        }
+        let observers =
+            || self.replicas.iter().enumerate().filter(|(_, one)| !one.is_voter && one.last_heard.is_some());
+        let silent = observers().min_by_key(|(_, observer)| observer.last_heard).map(|(index, _)| index);
+        if let Some(index) = silent.filter(|_| observers().count() >= OBSERVERS_MAX) {
+            self.replicas.remove(index);
+        }
+    }
+
+    /// Voters stay, and the leader itself.
+    fn forget_silent_observers(&mut self, now: Instant) {
+        let is_silent = |heard: Instant| heard + OBSERVER_SILENCE_MAX <= now;
+        self.replicas.retain(|replica| replica.is_voter || !replica.last_heard.is_some_and(is_silent));
     }
 
     pub(super) fn set_log_end(&mut self, key: ReplicaKey, log_end: Offset) -> &mut Replica {
@@ -87,8 +121,10 @@ impl Progress {
     }
 
     /// Whether a majority fetched since this last said so; `needed` does not count the leader.
-    fn take_quorum(&mut self, key: ReplicaKey, needed: usize) -> bool {
-        self.entry(key).has_fetched = true;
+    fn take_quorum(&mut self, key: ReplicaKey, needed: usize, now: Instant) -> bool {
+        let replica = self.entry(key);
+        replica.has_fetched = true;
+        replica.last_heard = Some(now);
         let fetched = self.replicas.iter().filter(|replica| replica.is_voter && replica.has_fetched).count();
         if fetched < needed {
             return false;
@@ -99,15 +135,17 @@ impl Progress {
         true
     }
 
-    /// Whether this replica has had all that the leader had, once in this epoch (KIP-853).
-    pub(super) fn has_caught_up(&self, key: ReplicaKey) -> bool {
-        self.find(key).is_some_and(|index| self.replicas[index].last_caught_up.is_some())
+    /// Whether this replica still fetches and has had all that the leader had, both within this time (KIP-853).
+    pub(super) fn is_caught_up(&self, key: ReplicaKey, within: Duration, now: Instant) -> bool {
+        let is_recent = |at: Option<Instant>| at.is_some_and(|at| at + within >= now);
+        let replica = self.find(key).map(|index| &self.replicas[index]);
+        replica.is_some_and(|replica| is_recent(replica.last_fetch) && is_recent(replica.last_caught_up))
     }
 
-    /// The other voters, the furthest first.
+    /// The other voters, the furthest first. By id: in a static set the leader's own key has no directory.
     pub(super) fn successors(&self, me: ReplicaKey) -> Vec<ReplicaKey> {
         let mut voters: Vec<&Replica> =
-            self.replicas.iter().filter(|replica| replica.is_voter && replica.key != me).collect();
+            self.replicas.iter().filter(|replica| replica.is_voter && replica.key.id != me.id).collect();
         voters.sort_by_key(|voter| std::cmp::Reverse(voter.log_end));
         voters.into_iter().map(|voter| voter.key).collect()
     }
@@ -151,7 +189,7 @@ impl Machine {
     /// Any sign of life of a follower counts towards the quorum check (KAFKA-15489), records or snapshot.
     pub(super) fn note_fetch(&mut self, key: ReplicaKey, moment: &Moment<'_>) {
         let needed = self.voters.latest().majority() - usize::from(self.is_voter);
-        if self.progress.take_quorum(key, needed)
+        if self.progress.take_quorum(key, needed, moment.now)
             && let Role::Leader(leading) = &mut self.role
         {
             leading.check_quorum_deadline = moment.now + self.settings.check_quorum_timeout();
@@ -207,6 +245,7 @@ impl Machine {
             return;
         }
         leading.begin_deadline = moment.now + interval;
+        self.progress.forget_silent_observers(moment.now);
         let (epoch, leader) = (self.election.epoch, self.me.id);
         for index in 0..self.progress.replicas.len() {
             let Replica { key, is_voter, last_fetch, .. } = self.progress.replicas[index];

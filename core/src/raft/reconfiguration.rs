@@ -21,10 +21,13 @@ pub enum VoterChangeRefusal {
     /// The voters come from the configuration (kraft.version 0).
     #[error("the voters are fixed by controller.quorum.voters; change the configuration instead")]
     StaticVoters,
+    /// Without its directory a voter that lost its disk could not be told from the one it was (KIP-853).
+    #[error("the voter's directory id is missing; give the one in its meta.properties")]
+    NoDirectory,
     /// The id votes already, perhaps with another directory, which then has to be removed first.
     #[error("a voter of this id exists; remove it first")]
     DuplicateVoter,
-    /// The new voter would hold up commits until it has fetched everything.
+    /// The new voter would hold up commits until it has fetched everything; for ever, if it is dead.
     #[error("the new voter has not caught up with the leader; let it observe first, then try again")]
     NotCaughtUp,
     /// There is no such voter, or it is the last one.
@@ -33,15 +36,15 @@ pub enum VoterChangeRefusal {
 }
 
 impl Machine {
-    /// Makes an observer that has caught up a voter.
+    /// Makes an observer that has caught up, and lives, a voter.
     ///
     /// # Errors
     /// See [`VoterChangeRefusal`].
-    pub fn add_voter(&mut self, voter: Voter) -> Result<(), VoterChangeRefusal> {
-        self.check_change()?;
+    pub fn add_voter(&mut self, voter: Voter, moment: &Moment<'_>) -> Result<(), VoterChangeRefusal> {
         let key = voter.key;
+        self.check_change(key)?;
         let voters = self.voters.latest().with(voter).ok_or(VoterChangeRefusal::DuplicateVoter)?;
-        if !self.progress.has_caught_up(key) {
+        if !self.progress.is_caught_up(key, self.settings.fetch_timeout, moment.now) {
             return Err(VoterChangeRefusal::NotCaughtUp);
         }
         self.push(Output::AppendVoters(voters));
@@ -53,7 +56,7 @@ impl Machine {
     /// # Errors
     /// See [`VoterChangeRefusal`].
     pub fn remove_voter(&mut self, key: ReplicaKey) -> Result<(), VoterChangeRefusal> {
-        self.check_change()?;
+        self.check_change(key)?;
         let voters = self.voters.latest().without(key).ok_or(VoterChangeRefusal::VoterNotFound)?;
         self.push(Output::AppendVoters(voters));
         Ok(())
@@ -64,7 +67,7 @@ impl Machine {
     /// # Errors
     /// See [`VoterChangeRefusal`].
     pub fn update_voter(&mut self, voter: &Voter) -> Result<(), VoterChangeRefusal> {
-        self.check_change()?;
+        self.check_change(voter.key)?;
         let voters = self.voters.latest().updated(voter).ok_or(VoterChangeRefusal::VoterNotFound)?;
         self.push(Output::AppendVoters(voters));
         Ok(())
@@ -72,10 +75,13 @@ impl Machine {
 
     /// Two sets of voters that follow each other share a majority only if the first one is committed, by this
     /// leader or before it: hence the record of its own epoch (the erratum of 2015 to Raft's dissertation).
-    fn check_change(&self) -> Result<(), VoterChangeRefusal> {
+    fn check_change(&self, key: ReplicaKey) -> Result<(), VoterChangeRefusal> {
         let Role::Leader(leading) = &self.role else { return Err(VoterChangeRefusal::NotLeader) };
         if self.voters.latest().is_static() {
             return Err(VoterChangeRefusal::StaticVoters);
+        }
+        if key.directory.is_zero() {
+            return Err(VoterChangeRefusal::NoDirectory);
         }
         if !leading.has_committed && !self.settings.switches.off(Switch::ReconfigureEarly) {
             return Err(VoterChangeRefusal::EpochNotCommitted);

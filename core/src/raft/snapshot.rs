@@ -87,6 +87,9 @@ impl Machine {
             return;
         }
         let decided = self.check_leader_request(request.epoch).and_then(|()| {
+            if request.replica.id == self.me.id {
+                return Err(Refusal::InvalidRequest);
+            }
             let size = moment.log.snapshot_size(request.snapshot).ok_or(Refusal::SnapshotNotFound)?;
             let rest = size.checked_sub(request.position).filter(|rest| *rest > 0 || size == 0);
             let length = rest.ok_or(Refusal::PositionOutOfRange)?.min(self.settings.snapshot_chunk_bytes_max);

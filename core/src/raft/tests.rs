@@ -1,5 +1,7 @@
 //! What scripts (`core/testdata/raft`) cannot say: malformed input, the order of outputs, values.
 
+mod replicas;
+
 use std::time::Duration;
 
 use super::messages::*;
@@ -148,6 +150,53 @@ fn an_epoch_that_has_no_next_one_is_not_believed() {
 }
 
 #[test]
+fn one_message_does_not_use_up_the_epochs() {
+    // KIP-595: epochs only rise, so an absurd one would be the last in which anybody is elected.
+    let log = Log::default();
+    let leap = 1 << 20;
+    for epoch in [leap + 1, i32::MAX - 1] {
+        let mut machine = machine(0, &[0, 1, 2], &log);
+        let (epoch, leader) = (LeaderEpoch(epoch), BrokerId(1));
+        assert_eq!(granted(&mut machine, &vote(epoch.0, 1, 0), &log), Err(Refusal::InvalidRequest));
+        let standing = Standing { epoch, leader: Some(leader) };
+        machine.handle_epoch_response(&EpochResponse { standing, refusal: None }, &moment(&log, 0));
+        let begin = BeginQuorumEpochRequest { epoch, leader, voter: key(0) };
+        machine.handle_begin_quorum_epoch(ReplyTo(0), &begin, &moment(&log, 0));
+        let end = EndQuorumEpochRequest { epoch, leader, successors: vec![key(0)] };
+        machine.handle_end_quorum_epoch(ReplyTo(0), &end, &moment(&log, 0));
+        let refusals: Vec<_> = outputs(&mut machine)
+            .iter()
+            .map(|output| match output {
+                Output::Reply { response: Response::Epoch(response), .. } => response.refusal,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(refusals, [Some(Refusal::InvalidRequest); 2]);
+        assert_eq!(machine.election().epoch, LeaderEpoch(0));
+    }
+    let mut machine = machine(0, &[0, 1, 2], &log);
+    assert_eq!(granted(&mut machine, &vote(leap, 1, 0), &log), Ok(true), "so far it may have slept");
+}
+
+#[test]
+fn a_replica_that_needs_an_epoch_after_the_last_one_stops_instead_of_counting_over() {
+    // KIP-595: as a candidate, and as the sole voter that led the last epoch before it restarted.
+    let log = Log::default();
+    for (epoch, leader) in
+        [(i32::MAX - 1, None), (i32::MAX - 1, Some(BrokerId(0))), (i32::MAX, Some(BrokerId(0)))]
+    {
+        let saved = ElectionState { epoch: LeaderEpoch(epoch), leader, voted: None };
+        let history = VoterHistory::new(Offset::ZERO, voters(&[0]));
+        let mut machine =
+            Machine::new(Settings::default(), key(0), saved, history, Offset::ZERO, &moment(&log, 0));
+        machine.handle_timeout(&moment(&log, 60_000));
+        let fatal = Fatal::NoNextEpoch { epoch: LeaderEpoch(epoch) };
+        assert_eq!(outputs(&mut machine), [Output::Fatal(fatal)]);
+        assert_eq!((machine.next_deadline(), machine.election()), (None, saved));
+    }
+}
+
+#[test]
 fn votes_that_make_no_sense_are_refused() {
     let log = Log::default();
     let mut machine = machine(0, &[0, 1, 2], &log);
@@ -166,6 +215,68 @@ fn votes_that_make_no_sense_are_refused() {
     assert_eq!(granted(&mut machine, &vote(1, 1, 0), &log), Ok(true));
     assert_eq!(granted(&mut machine, &vote(1, 2, 0), &log), Ok(false), "the vote is given");
     assert_eq!(granted(&mut machine, &vote(0, 2, 0), &log), Err(Refusal::FencedLeaderEpoch));
+}
+
+/// Follows node 1 and has just fetched the last piece of a snapshot, which gets to the disk now.
+fn installing(log: &Log) -> (Machine, SnapshotId) {
+    let (mut machine, request_id) = follower(log);
+    let standing = Standing { epoch: LeaderEpoch(1), leader: Some(BrokerId(1)) };
+    let id = SnapshotId { end: Offset(5), epoch: LeaderEpoch(1) };
+    let fetched = Fetched::Snapshot(id);
+    let response = FetchResponse { request_id, standing, high_watermark: Offset(5), fetched };
+    machine.handle_fetch_response(BrokerId(1), &response, &moment(log, 1));
+    let chunk = Ok(SnapshotChunk { snapshot: id, position: 0, length: 30, size: 30 });
+    let response = FetchSnapshotResponse { request_id: request_id + 1, standing, chunk };
+    machine.handle_fetch_snapshot_response(BrokerId(1), &response, &moment(log, 2));
+    assert_eq!(outputs(&mut machine).last(), Some(&Output::InstallSnapshot(id)));
+    (machine, id)
+}
+
+#[test]
+fn who_installs_a_snapshot_stands_for_no_election_before_it_knows_the_voters_in_it() {
+    // KIP-630, KIP-853: the set in the snapshot counts, and the log that would stand is about to be replaced.
+    let mut log = Log::default();
+    let (mut machine, id) = installing(&log);
+    for ms in (5_000..60_000).step_by(5_000) {
+        machine.handle_timeout(&moment(&log, ms));
+        assert_eq!(outputs(&mut machine), [], "neither a pre-vote nor a fetch after {ms} ms");
+    }
+    (log.start, log.end, log.snapshot) = (5, 5, Some(id));
+    machine.handle_snapshot_installed(id, Some(voters(&[0, 3, 4])), &moment(&log, 60_000));
+    machine.handle_timeout(&moment(&log, 65_000));
+    let asked: Vec<i32> = outputs(&mut machine)
+        .iter()
+        .filter_map(|output| match output {
+            Output::Send { to, request: Request::Vote(vote) } if vote.pre_vote => Some(to.0),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, [3, 4], "the voters of the snapshot are asked");
+}
+
+#[test]
+fn votes_of_nodes_that_are_voters_no_more_elect_nobody() {
+    // KIP-853: a majority is one of the set that counts when the votes are counted.
+    let mut log = Log::default();
+    let mut machine = machine(0, &[0, 1, 2, 3, 4], &log);
+    let answer = |machine: &mut Machine, from, epoch, pre_vote, log: &Log| {
+        let standing = Standing { epoch: LeaderEpoch(epoch), leader: None };
+        let response = VoteResponse { standing, granted: Ok(true), pre_vote };
+        machine.handle_vote_response(BrokerId(from), &response, &moment(log, 60_000));
+    };
+    machine.handle_timeout(&moment(&log, 60_000));
+    answer(&mut machine, 1, 0, true, &log);
+    answer(&mut machine, 2, 0, true, &log);
+    assert_eq!(machine.role(), RoleName::Candidate);
+    answer(&mut machine, 1, 1, false, &log);
+    let id = SnapshotId { end: Offset(5), epoch: LeaderEpoch(1) };
+    (log.start, log.end, log.snapshot) = (5, 5, Some(id));
+    machine.handle_snapshot_installed(id, Some(voters(&[0, 3, 4])), &moment(&log, 60_000));
+    let saved = machine.election();
+    machine.handle_election_saved(&saved, &moment(&log, 60_000));
+    assert_eq!(machine.role(), RoleName::Candidate, "node 1 granted its vote and left");
+    answer(&mut machine, 3, 1, false, &log);
+    assert_eq!(machine.role(), RoleName::Leader);
 }
 
 #[test]
@@ -257,7 +368,7 @@ fn a_voters_endpoints_can_change_and_its_directory_cannot() {
     let elsewhere = Voter { key: ReplicaKey { directory: Uuid([9; 16]), ..key(0) }, ..moved };
     assert_eq!(machine.update_voter(&elsewhere), Err(VoterChangeRefusal::VoterNotFound));
     assert_eq!(machine.remove_voter(key(0)), Err(VoterChangeRefusal::VoterNotFound), "the last one stays");
-    assert_eq!(machine.add_voter(elsewhere), Err(VoterChangeRefusal::DuplicateVoter));
+    assert_eq!(machine.add_voter(elsewhere, &moment(&log, 60_001)), Err(VoterChangeRefusal::DuplicateVoter));
 }
 
 #[test]
@@ -269,7 +380,10 @@ fn static_voters_are_changed_by_nobody_but_the_configuration() {
     let mut log = Log::default();
     let mut machine = sole_leader_of(Voters::of_ids(&ids[..1]), &mut log);
     let voter = Voter { key: key(1), endpoints: Vec::new() };
-    assert_eq!(machine.add_voter(voter.clone()), Err(VoterChangeRefusal::StaticVoters));
+    assert_eq!(
+        machine.add_voter(voter.clone(), &moment(&log, 60_001)),
+        Err(VoterChangeRefusal::StaticVoters)
+    );
     assert_eq!(machine.remove_voter(key(0)), Err(VoterChangeRefusal::StaticVoters));
     assert_eq!(machine.update_voter(&voter), Err(VoterChangeRefusal::StaticVoters));
 }

@@ -16,10 +16,10 @@ pub struct ReplicaKey {
 }
 
 impl ReplicaKey {
-    /// Whether both name the same replica. An unknown directory matches any (KIP-853, `controller.quorum.voters`).
-    pub fn matches(self, other: Self) -> bool {
-        self.id == other.id
-            && (self.directory == other.directory || self.directory.is_zero() || other.directory.is_zero())
+    /// Whether `asked` is the replica that is named here. A name without a directory fits any of the node
+    /// (`controller.quorum.voters`); but who leaves its own directory out is no voter that has one (KIP-853).
+    pub fn matches(self, asked: Self) -> bool {
+        self.id == asked.id && (self.directory.is_zero() || self.directory == asked.directory)
     }
 }
 

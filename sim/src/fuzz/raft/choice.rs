@@ -156,7 +156,7 @@ impl Choice {
         match self {
             Self::AddVoter(_, node) if (node as usize) < cluster.count => {
                 let voter = voter(cluster, node);
-                cluster.tell(leader as usize, |machine, _| result = machine.add_voter(voter));
+                cluster.tell(leader as usize, |machine, moment| result = machine.add_voter(voter, moment));
             }
             Self::UpdateVoter(_, node) if (node as usize) < cluster.count => {
                 let voter = voter(cluster, node);
