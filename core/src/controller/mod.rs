@@ -73,13 +73,19 @@ pub struct Settings {
 }
 
 /// What a command comes to.
+///
+/// It was judged on the newest state, committed or not. So the response, and a [`Rejection`] as well, counts only when
+/// these records and all that were decided before are committed: a refusal that rests on a record which is then lost
+/// never was. [`Rejection::IneligibleReplica`] above all, by which a leader takes its proposal back, has to come from a
+/// controller whose leadership is confirmed: it promises that no copy of the proposal is accepted, and it is the
+/// partition epoch in its record that keeps the promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// To be appended and applied, in order.
     pub records: Vec<Record>,
     /// Whether they make sense only together, so that a reader must never see some of them without the others.
     pub is_atomic: bool,
-    /// To be answered when they are committed.
+    /// To be answered when they, and all records before them, are committed.
     pub response: Response,
 }
 

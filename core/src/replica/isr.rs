@@ -175,7 +175,9 @@ fn is_out_of_sync(remote: &Remote, settings: &Settings, log: &dyn LogView, now: 
 }
 
 /// Whether a refused proposal may be taken back: only when the controller says that a member cannot join, which also
-/// says that it did not. An unknown outcome says nothing.
+/// says that it did not and will not. Another copy of the proposal may be on its way, when an earlier outcome was
+/// unknown; the controller raises the partition epoch with this answer, so that it finds all copies outdated. An
+/// unknown outcome says nothing.
 fn may_roll_back(outcome: &AlterPartitionOutcome, switches: Switches) -> bool {
     match outcome {
         AlterPartitionOutcome::Answered(Err(AlterPartitionRejection::IneligibleReplica)) => true,
