@@ -17,7 +17,7 @@ use crate::metadata::{BrokerImage, PartitionImage};
 use crate::museum::Switch;
 
 impl Controller {
-    /// Registers a new incarnation, whose epoch is the offset of its record (KIP-903). In the same batch the one
+    /// Registers a new incarnation, whose epoch is the offset of its record (KIP-631). In the same batch the one
     /// before leaves the ISRs and leaderships it had.
     pub(super) fn register(
         &self,
