@@ -1,6 +1,8 @@
 //! Who leads: an ISR member, then an eligible one, then the last known leader (KIP-966), and only where the
 //! configuration or the operator wants it, anyone.
 
+use std::collections::BTreeSet;
+
 use super::command::ElectionKind;
 use super::partition_change::PartitionChange;
 use super::records::Records;
@@ -124,11 +126,12 @@ impl Controller {
         let mut results = Vec::new();
         match partitions {
             Some(partitions) => {
-                for (index, name) in partitions.iter().enumerate() {
-                    let result = if partitions[..index].contains(name) {
-                        Err(Rejection::InvalidRequest(format!("{name} is named twice")))
-                    } else {
+                let mut seen = BTreeSet::new();
+                for name in partitions {
+                    let result = if seen.insert(*name) {
                         self.elect_leader(kind, *name, &mut records)
+                    } else {
+                        Err(Rejection::InvalidRequest(format!("{name} is named twice")))
                     };
                     records.check()?;
                     results.push((*name, result));

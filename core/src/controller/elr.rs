@@ -121,12 +121,14 @@ impl Controller {
         after: Rules,
     ) -> Vec<PartitionChangeRecord> {
         let change = |(name, partition): (TopicPartition, &PartitionImage)| {
-            if before.min_insync_replicas != after.min_insync_replicas {
-                return self.after_min_insync_change(name, partition, (before, after));
-            }
+            // One request may change both keys. The first rule is for partitions without a leader, the second one for
+            // those that have one.
             let becomes_unclean = !before.elects_uncleanly && after.elects_uncleanly;
             if becomes_unclean && partition.leader == BrokerId::NONE {
                 return PartitionChange::new(name, partition, after, self.candidates()).build();
+            }
+            if before.min_insync_replicas != after.min_insync_replicas {
+                return self.after_min_insync_change(name, partition, (before, after));
             }
             None
         };

@@ -7,9 +7,9 @@ use super::directories::Directories;
 use super::partition_change::PartitionChange;
 use super::response::{PartitionState, Rejection, Response};
 use super::{Controller, Decision};
-use crate::ids::{BrokerEpoch, BrokerId};
+use crate::ids::{BrokerEpoch, BrokerId, TopicPartition};
 use crate::metadata::PartitionImage;
-use crate::metadata::records::Record;
+use crate::metadata::records::{PartitionChangeRecord, Record};
 use crate::museum::Switch;
 
 impl Controller {
@@ -42,7 +42,12 @@ impl Controller {
     ) -> Result<PartitionState, Rejection> {
         let name = proposal.partition;
         let (topic, partition) = self.find_partition(name)?;
-        self.check_proposal(broker, partition, proposal)?;
+        if let Err(refusal) = self.check_proposal(broker, partition, proposal) {
+            if matches!(refusal, Rejection::IneligibleReplica(_)) {
+                records.push(Self::outdate_copies(name, partition)?.into());
+            }
+            return Err(refusal);
+        }
         let mut change = PartitionChange::new(name, partition, self.rules(&topic.name), self.candidates());
         change.isr = proposal.isr.iter().map(|(member, _)| *member).collect();
         change.is_recovering = proposal.recovering;
@@ -56,12 +61,22 @@ impl Controller {
             }
         }
         let Some(record) = change.build() else { return Ok(state(partition)) };
-        let next = partition.changed_by(&record).ok_or_else(|| {
-            Rejection::InvalidRequest(format!("the epochs of {name} are at their end: create the topic anew"))
-        })?;
+        let next = partition.changed_by(&record).ok_or_else(|| epochs_at_end(name))?;
         records.push(record.into());
         // The proposal completed a reassignment that takes the leader away: it must read of it before it asks again.
         if next.leader == broker { Ok(state(&next)) } else { Err(Rejection::NewLeaderElected) }
+    }
+
+    /// Raises the partition epoch and nothing else. INELIGIBLE_REPLICA lets the leader take its proposal back (KIP-497),
+    /// and an older copy of it may still be on its way, for the leader sends it again when its outcome is unknown. Once
+    /// the replica is eligible again that copy would be accepted, and the ISR would hold a member that the leader's high
+    /// watermark does not wait for (KAFKA-8836).
+    fn outdate_copies(
+        name: TopicPartition,
+        partition: &PartitionImage,
+    ) -> Result<PartitionChangeRecord, Rejection> {
+        let record = PartitionChangeRecord::new(name.topic_id, name.partition);
+        partition.changed_by(&record).map(|_| record).ok_or_else(|| epochs_at_end(name))
     }
 
     /// Kafka's checks in Kafka's order.
@@ -133,6 +148,10 @@ impl Controller {
         let serves = broker.is_active() || switches.off(Switch::IsrAllowFenced);
         serves && (broker.epoch == epoch || switches.off(Switch::NoBrokerEpoch))
     }
+}
+
+fn epochs_at_end(name: TopicPartition) -> Rejection {
+    Rejection::InvalidRequest(format!("the epochs of {name} are at their end: create the topic anew"))
 }
 
 fn state(partition: &PartitionImage) -> PartitionState {

@@ -73,13 +73,19 @@ pub struct Settings {
 }
 
 /// What a command comes to.
+///
+/// It was judged on the newest state, committed or not. So the response, and a [`Rejection`] as well, counts only when
+/// these records and all that were decided before are committed: a refusal that rests on a record which is then lost
+/// never was. [`Rejection::IneligibleReplica`] above all, by which a leader takes its proposal back, has to come from a
+/// controller whose leadership is confirmed: it promises that no copy of the proposal is accepted, and it is the
+/// partition epoch in its record that keeps the promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// To be appended and applied, in order.
     pub records: Vec<Record>,
     /// Whether they make sense only together, so that a reader must never see some of them without the others.
     pub is_atomic: bool,
-    /// To be answered when they are committed.
+    /// To be answered when they, and all records before them, are committed.
     pub response: Response,
 }
 
@@ -158,15 +164,14 @@ impl Controller {
     /// # Errors
     /// A record that does not fit what is there, which no decision of this controller can contain.
     pub fn apply(&mut self, record: &Record) -> Result<Change, ImageError> {
+        let ends_session = self.ends_session(record);
         let change = self.image.apply(record)?;
+        if let Some(broker) = ends_session {
+            self.sessions.end(broker);
+        }
         match (record, &change) {
             (Record::Topic(topic), _) if topics::has_collision_characters(&topic.name) => {
                 self.unified_names.insert(topics::unified(&topic.name), topic.name.clone());
-            }
-            (Record::RegisterBroker(record), _) => self.sessions.end(record.broker_id),
-            (Record::UnregisterBroker(record), _) => self.sessions.end(record.broker_id),
-            (Record::BrokerRegistrationChange(record), _) if record.fenced == Some(true) => {
-                self.sessions.end(record.broker_id);
             }
             (_, Change::TopicRemoved(topic)) if topics::has_collision_characters(&topic.name) => {
                 self.unified_names.remove(&topics::unified(&topic.name));
@@ -174,6 +179,28 @@ impl Controller {
             _ => {}
         }
         Ok(change)
+    }
+
+    /// Whose session ends with a record that is about to be applied. A broker that registers again because it did not
+    /// hear the answer is the same one (KIP-631): it serves on, and must be fenced should it fall silent.
+    fn ends_session(&self, record: &Record) -> Option<BrokerId> {
+        let is_same = |epoch, id| self.image.broker(id).is_some_and(|broker| broker.epoch == epoch);
+        match record {
+            Record::RegisterBroker(record) => {
+                let goes_on = !record.fenced && is_same(record.broker_epoch, record.broker_id);
+                (!goes_on).then_some(record.broker_id)
+            }
+            Record::UnregisterBroker(record) => Some(record.broker_id),
+            Record::BrokerRegistrationChange(record) => {
+                (record.fenced == Some(true)).then_some(record.broker_id)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a broker will be fenced when it is not heard of any more.
+    pub fn has_session(&self, broker: BrokerId) -> bool {
+        self.sessions.is_live(broker)
     }
 
     /// Notes where the newest record that was applied stands in the log.

@@ -17,7 +17,7 @@ use crate::metadata::{BrokerImage, PartitionImage};
 use crate::museum::Switch;
 
 impl Controller {
-    /// Registers a new incarnation, whose epoch is the offset of its record (KIP-903). In the same batch the one
+    /// Registers a new incarnation, whose epoch is the offset of its record (KIP-631). In the same batch the one
     /// before leaves the ISRs and leaderships it had.
     pub(super) fn register(
         &self,
@@ -105,16 +105,19 @@ impl Controller {
         let mut change = PartitionChange::new(name, partition, rules, self.candidates());
         change.candidates.without = Some(broker);
         change.leave_isr(broker);
-        change.unclean = (!self.stopped_cleanly(registration)).then_some(broker);
         let directory = partition.directory(broker);
         // The replica begins anew in a directory that is there. Where only the log that is gone may be complete, it
         // waits for the directory to come back.
         let is_lost = !registration.log_dirs.is_empty()
             && !directory.is_zero()
             && !registration.log_dirs.contains(&directory);
-        if is_lost && partition.last_known_elr != [broker] && partition.isr != [broker] {
+        let begins_anew = is_lost && partition.last_known_elr != [broker] && partition.isr != [broker];
+        if begins_anew {
             change.moved.push((broker, directories.take(broker)));
         }
+        // The marker tells of the directories that are there, not of the one that went: an empty log is not eligible,
+        // however cleanly the broker stopped. Where it waits, nothing but the log itself can be elected.
+        change.unclean = (begins_anew || !self.stopped_cleanly(registration)).then_some(broker);
         change.build()
     }
 

@@ -162,7 +162,8 @@ pub enum Rejection {
     /// The registration has changed meanwhile.
     #[error("the partition epoch is {0} by now")]
     InvalidUpdateVersion(PartitionEpoch),
-    /// A broker that may not be in sync.
+    /// A broker that may not be in sync. The partition epoch rises with this answer, so that no other copy of the
+    /// proposal is accepted.
     #[error("broker {0} is fenced, stopping, or another incarnation by now")]
     IneligibleReplica(BrokerId),
     /// The change was carried out, and took the leadership from whoever asked for it.

@@ -75,7 +75,7 @@ pub struct PartitionImage {
     pub adding: Vec<BrokerId>,
     /// Replicas outside the ISR that are known to have everything committed (KIP-966).
     pub elr: Vec<BrokerId>,
-    /// The last members of `elr` that stopped uncleanly.
+    /// Who led last, while nobody leads (KIP-966): the one to elect when nobody is in sync or eligible.
     pub last_known_elr: Vec<BrokerId>,
     /// The leader, or [`BrokerId::NONE`].
     pub leader: BrokerId,

@@ -142,8 +142,7 @@ impl Isr {
         }
     }
 
-    /// The controller's set is this one, whatever was proposed.
-    pub(super) fn confirm(&mut self, isr: &[BrokerId]) {
+    fn confirm(&mut self, isr: &[BrokerId]) {
         self.committed.clear();
         self.committed.extend_from_slice(isr);
         self.pending = None;
@@ -175,7 +174,9 @@ fn is_out_of_sync(remote: &Remote, settings: &Settings, log: &dyn LogView, now: 
 }
 
 /// Whether a refused proposal may be taken back: only when the controller says that a member cannot join, which also
-/// says that it did not. An unknown outcome says nothing.
+/// says that it did not and will not. Another copy of the proposal may be on its way, when an earlier outcome was
+/// unknown; the controller raises the partition epoch with this answer, so that it finds all copies outdated. An
+/// unknown outcome says nothing.
 fn may_roll_back(outcome: &AlterPartitionOutcome, switches: Switches) -> bool {
     match outcome {
         AlterPartitionOutcome::Answered(Err(AlterPartitionRejection::IneligibleReplica)) => true,
@@ -185,6 +186,17 @@ fn may_roll_back(outcome: &AlterPartitionOutcome, switches: Switches) -> bool {
 }
 
 impl Leader {
+    /// The controller's set is this one, whatever was proposed. Who is new in it was perhaps never at the end of the
+    /// log, and is given `replica.lag.time.max.ms` to get there: counted from the beginning of time, it would be taken
+    /// out at once, join again by its next fetch, and so on (KIP-16).
+    pub(super) fn confirm(&mut self, isr: &[BrokerId], now: Instant) {
+        let joins = |id: &BrokerId| isr.contains(id) && !self.isr.committed.contains(id);
+        for remote in self.remotes.iter_mut().filter(|remote| joins(&remote.id)) {
+            remote.last_caught_up = Some(now);
+        }
+        self.isr.confirm(isr);
+    }
+
     fn request(
         &self,
         id: BrokerId,
@@ -317,7 +329,7 @@ impl Replica {
                 // than the proposal has replaced it.
                 if state.partition_epoch >= self.partition_epoch {
                     self.partition_epoch = state.partition_epoch;
-                    leader.isr.confirm(&state.isr);
+                    leader.confirm(&state.isr, now);
                     if !switches.off(Switch::NoHighWatermarkAfterShrink) {
                         self.advance_high_watermark(log, now);
                     }

@@ -121,14 +121,14 @@ impl Leader {
     pub(super) fn note_replicas(
         &mut self,
         id: BrokerId,
-        replicas: &[BrokerId],
-        isr: &[BrokerId],
+        (replicas, isr): (&[BrokerId], &[BrokerId]),
         log: &dyn LogView,
+        now: Instant,
     ) {
         self.remotes.retain(|remote| replicas.contains(&remote.id));
         for other in replicas.iter().filter(|other| **other != id) {
             if !self.remotes.iter().any(|remote| remote.id == *other) {
-                let mut remote = Remote::new(*other, isr.contains(other), Instant::default());
+                let mut remote = Remote::new(*other, isr.contains(other), now);
                 remote.leader_end_at_last_fetch = log.log_end();
                 self.remotes.push(remote);
             }

@@ -44,7 +44,8 @@ impl Replica {
     }
 
     /// The end of the log as clients are told it (ListOffsets latest): `None`, OFFSET_NOT_AVAILABLE, while a new
-    /// leader's high watermark has not reached the start of its epoch, for it may be older than one that was told.
+    /// leader's high watermark has not reached the start of its epoch, for it may be older than one that was told
+    /// (KIP-207).
     pub fn latest_offset(&self) -> Option<Offset> {
         match &self.role {
             Role::Leader(leader) if self.high_watermark >= leader.epoch_start => Some(self.high_watermark),

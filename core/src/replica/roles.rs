@@ -68,7 +68,7 @@ impl Replica {
         } else if is_new_epoch || !self.is_leader() {
             self.lead(partition, log, now)
         } else {
-            self.continue_to_lead(partition, log)
+            self.continue_to_lead(partition, log, now)
         };
         self.partition_epoch = partition.partition_epoch;
         if let Role::Leader(leader) = &mut self.role {
@@ -109,6 +109,7 @@ impl Replica {
         self.settings.switches.off(Switch::TruncateToHighWatermark).then_some(self.high_watermark)
     }
 
+    // The high watermark stays; ListOffsets (`read.rs`) and the ISR (`isr.rs`) wait for the epoch start.
     fn lead(&mut self, partition: &PartitionView<'_>, log: &dyn LogView, now: Instant) -> RoleChange {
         let start = log.log_end();
         let mut leader = Leader::new(self.id, partition, start, now);
@@ -134,12 +135,17 @@ impl Replica {
     }
 
     /// A record of the same leadership: its ISR overrides whatever was proposed (KIP-497).
-    fn continue_to_lead(&mut self, partition: &PartitionView<'_>, log: &dyn LogView) -> RoleChange {
+    fn continue_to_lead(
+        &mut self,
+        partition: &PartitionView<'_>,
+        log: &dyn LogView,
+        now: Instant,
+    ) -> RoleChange {
         if let Role::Leader(leader) = &mut self.role
             && partition.partition_epoch > self.partition_epoch
         {
-            leader.isr.confirm(partition.isr);
-            leader.note_replicas(self.id, partition.replicas, partition.isr, log);
+            leader.confirm(partition.isr, now);
+            leader.note_replicas(self.id, (partition.replicas, partition.isr), log, now);
         }
         RoleChange::NONE
     }

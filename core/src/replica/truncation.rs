@@ -60,7 +60,9 @@ impl Replica {
     }
 
     /// Where a follower cuts when its leader says that the logs part: at the end of that epoch in its own log or in the
-    /// leader's, whichever is smaller. Another round may follow, until the leader finds no difference.
+    /// leader's, whichever is smaller. Another round may follow, until the leader finds no difference. After an unclean
+    /// election (KIP-106) the leader's log may end below this one's start: it is emptied then and begins at the cut,
+    /// for its own start is an offset that the leader does not have.
     pub(super) fn cut_for(&self, leaders: EpochEnd, log: &dyn LogView) -> Cut {
         let to = if leaders.end == Offset::UNKNOWN {
             self.high_watermark
@@ -68,7 +70,7 @@ impl Replica {
             let own = log.epochs().end_of(leaders.epoch, log.log_end());
             own.map_or(leaders.end, |own| own.end.min(leaders.end))
         };
-        let to = to.clamp(log.log_start(), log.log_end());
+        let to = to.clamp(Offset::ZERO, log.log_end());
         Cut { to, is_below_high_watermark: to < self.high_watermark }
     }
 }

@@ -23,6 +23,33 @@ fn nobody_from_outside_leads_unless_the_configuration_says_so() {
 }
 
 #[test]
+fn a_lower_minimum_and_unclean_election_in_one_request_elect_and_end_eligibility() {
+    // KIP-106, KIP-966: either key by itself had its effect, the two together elected nobody.
+    let edit = || {
+        let set = |key: &str, value: &str| (key.to_owned(), ConfigOperation::Set(Some(value.to_owned())));
+        let keys = [("min.insync.replicas", "1"), ("unclean.leader.election.enable", "true")];
+        ConfigEdit::Incremental(keys.map(|(key, value)| set(key, value)).to_vec())
+    };
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.propose(&[1, 2]).expect("a shrink");
+    for broker in [2, 1] {
+        cluster.fence(broker);
+    }
+    assert_eq!(cluster.show(), "leader -1 isr  elr 2,1 last 1");
+    cluster.scene.alter("t", edit()).expect("good values");
+    assert_eq!(cluster.show(), "leader 3 isr 3 elr  recovering");
+
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.propose(&[1]).expect("a shrink");
+    cluster.scene.alter("t", edit()).expect("good values");
+    assert_eq!(
+        cluster.show(),
+        "leader 1 isr 1 elr ",
+        "where somebody leads, the others are eligible no longer"
+    );
+}
+
+#[test]
 fn an_unclean_election_prefers_whoever_is_complete() {
     let mut cluster = Cluster::new(&[1, 2, 3], 2);
     cluster.configure("unclean.leader.election.enable", "true");
@@ -79,6 +106,21 @@ fn an_election_of_all_answers_for_those_that_needed_one() {
     let of_ours = results.iter().find(|(name, _)| *name == cluster.name);
     assert_eq!(of_ours.map(|(_, result)| result), Some(&Err(Rejection::PreferredLeaderNotAvailable)));
     assert!(results.len() < 6, "partitions that 1 did not lead need none");
+}
+
+#[test]
+fn a_partition_that_is_named_twice_is_elected_once() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.fence(1);
+    cluster.beat(1);
+    cluster.propose(&[2, 3, 1]).expect("1 has caught up");
+    let partitions = Some(vec![cluster.name; 2]);
+    let command = Command::ElectLeaders { kind: ElectionKind::Preferred, partitions };
+    let Ok(Response::LeadersElected(results)) = cluster.scene.run(&command) else {
+        panic!("an answer to ElectLeaders")
+    };
+    assert!(results[0].1.is_ok() && matches!(results[1].1, Err(Rejection::InvalidRequest(_))), "{results:?}");
+    assert_eq!(cluster.show(), "leader 1 isr 2,3,1 elr ");
 }
 
 #[test]

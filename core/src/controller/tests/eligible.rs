@@ -75,6 +75,39 @@ fn a_clean_stop_keeps_eligible() {
     assert_eq!(cluster.show(), "leader 1 isr 1 elr 2");
 }
 
+/// KIP-966 asks whether the log may lack records, and KIP-858 lets a replica move to another directory, empty.
+#[test]
+fn a_replica_that_begins_anew_in_another_directory_is_not_eligible_however_cleanly_its_broker_stopped() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    cluster.fence(3);
+    cluster.fence(2);
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr 2");
+    let epoch = cluster.epoch(2);
+    let registration = Registration { log_dirs: vec![Uuid([7; 16])], ..cluster.registration(2, Some(epoch)) };
+    cluster.register(registration).expect("another disk");
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr ");
+    cluster.beat(2);
+    cluster.fence(1);
+    assert_eq!(cluster.show(), "leader -1 isr  elr 1 last 1", "nobody but 1 has anything");
+}
+
+#[test]
+fn a_replica_whose_directory_comes_back_after_clean_stops_leads_cleanly() {
+    let mut cluster = Cluster::new(&[1], 1);
+    let epoch = cluster.epoch(1);
+    let registration = Registration { log_dirs: vec![Uuid([7; 16])], ..cluster.registration(1, Some(epoch)) };
+    cluster.fence(1);
+    cluster.register(registration).expect("its disk is not there");
+    cluster.beat(1);
+    assert_eq!(cluster.show(), "leader -1 isr  elr 1 last 1", "an empty log does not lead");
+    let epoch = cluster.epoch(1);
+    let log_dirs = vec![super::cluster::directory(1), Uuid([7; 16])];
+    let registration = Registration { log_dirs, ..cluster.registration(1, Some(epoch)) };
+    cluster.register(registration).expect("its disk is back");
+    cluster.beat(1);
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr ");
+}
+
 #[test]
 fn a_marker_of_an_earlier_incarnation_proves_nothing() {
     let mut cluster = Cluster::new(&[1, 2, 3], 2);

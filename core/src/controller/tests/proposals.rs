@@ -44,9 +44,12 @@ impl Cluster {
     fn refusal(&mut self, broker: i32, isr: &[i32], change: impl Fn(&mut AlterIsr)) -> Rejection {
         let mut proposal = self.proposal(isr);
         change(&mut proposal);
-        let before = self.partition().clone();
+        let mut before = self.partition().clone();
         let refusal = self.alter(broker, proposal).expect_err("it is refused");
-        assert_eq!(self.partition(), &before, "a refusal changes nothing");
+        if matches!(refusal, Rejection::IneligibleReplica(_)) {
+            before.partition_epoch.0 += 1;
+        }
+        assert_eq!(self.partition(), &before, "a refusal changes nothing but the version that it outdates");
         refusal
     }
 }
@@ -176,4 +179,31 @@ fn a_partition_that_is_named_twice_is_judged_once() {
     };
     assert!(results[0].is_ok() && matches!(results[1], Err(Rejection::InvalidRequest(_))), "{results:?}");
     assert_eq!(cluster.show(), "leader 1 isr 1,2 elr ");
+}
+
+/// INELIGIBLE_REPLICA lets the leader take its proposal back (KIP-497): its high watermark may pass whoever was to join.
+#[test]
+fn an_older_copy_of_a_proposal_that_was_ineligible_is_outdated_when_the_replica_serves_again() {
+    let mut cluster = three();
+    cluster.propose(&[1, 2]).expect("3 is slow");
+    let copy = cluster.proposal(&[1, 2, 3]);
+    cluster.fence(3);
+    assert_eq!(cluster.epochs(), (0, 1), "3 was not in sync: its fencing leaves the partition as it is");
+    assert_eq!(cluster.alter(1, copy.clone()), Err(Rejection::IneligibleReplica(BrokerId(3))));
+    cluster.beat(3);
+    let refused = cluster.alter(1, copy);
+    assert_eq!(refused, Err(Rejection::InvalidUpdateVersion(PartitionEpoch(2))));
+    assert_eq!(cluster.show(), "leader 1 isr 1,2 elr ");
+    cluster.propose(&[1, 2, 3]).expect("a proposal on the new version");
+}
+
+#[test]
+fn an_ineligible_replica_is_no_reason_to_raise_an_epoch_that_is_outdated_already() {
+    let mut cluster = three();
+    cluster.propose(&[1, 2]).expect("3 is slow");
+    let copy = cluster.proposal(&[1, 2, 3]);
+    cluster.fence(3);
+    cluster.alter(1, copy.clone()).expect_err("3 is fenced");
+    assert_eq!(cluster.alter(1, copy), Err(Rejection::InvalidUpdateVersion(PartitionEpoch(2))));
+    assert_eq!(cluster.epochs(), (0, 2), "a leader that has not read of it raises nothing");
 }

@@ -105,3 +105,21 @@ fn replicas_of_a_directory_that_is_gone_begin_anew_in_another() {
     cluster.fence(2);
     assert_eq!(cluster.show(), "leader 3 isr 3 elr 2", "and it may lead");
 }
+
+#[test]
+fn a_broker_that_registers_again_because_it_did_not_hear_the_answer_is_still_fenced_when_it_falls_silent() {
+    // KIP-631. Its session ended with the repeated record while it served on, so that nothing ever fenced it.
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    let registration = cluster.registration(3, None);
+    cluster.register(registration.clone()).expect("3 returns");
+    cluster.beat(3);
+    cluster.register(registration).expect("the same process");
+    assert!(!cluster.is_fenced(3) && cluster.scene.controller.has_session(BrokerId(3)));
+    cluster.now = Instant(1);
+    for broker in [1, 2, 4] {
+        cluster.beat(broker);
+    }
+    let (broker_id, broker_epoch) = (BrokerId(3), cluster.epoch(3));
+    let expected = Command::FenceBroker { broker_id, broker_epoch };
+    assert_eq!(cluster.scene.controller.expired(Instant(0) + SESSION_TIMEOUT), Some(expected));
+}

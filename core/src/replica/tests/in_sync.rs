@@ -159,6 +159,29 @@ fn the_next_deadline_is_when_the_first_follower_has_trailed_too_long() {
 }
 
 #[test]
+fn a_member_that_joins_while_it_trails_stays_until_it_trailed_for_the_whole_lag() {
+    // KIP-16 in reverse: it reached the high watermark and never the end, so it joined, was taken out at once and joined
+    // again, each time by the controller.
+    for is_told_by_metadata in [false, true] {
+        let mut script = Script::new().lead(1, &[1, 2]);
+        script.append(2);
+        script.fetch(2, 1);
+        script.fetch(3, 1);
+        let asked = script.due().expect("broker 3 has all that is committed");
+        match is_told_by_metadata {
+            true => drop(script.metadata(1, 1, &[1, 2, 3])),
+            false => script.accept(&asked),
+        }
+        assert_eq!(script.committed(), [1, 2, 3]);
+        script.fetch(2, 2);
+        script.pass_ms(LAG_MS);
+        assert_eq!((script.due(), script.replica.has_pending_isr()), (None, false));
+        script.pass_ms(1);
+        assert_eq!(script.due().map(|asked| members(&asked)), Some(vec![1, 2]));
+    }
+}
+
+#[test]
 fn an_accepted_change_is_adopted() {
     let (mut script, asked) = expanding();
     script.accept(&asked);

@@ -45,6 +45,28 @@ fn a_cut_below_the_own_high_watermark_is_reported() {
 }
 
 #[test]
+fn a_follower_whose_log_starts_above_the_end_of_an_uncleanly_elected_leader_is_emptied_and_begins_at_that_end()
+ {
+    // KIP-106. Kept at its own start, it would ask for an offset that the leader lacks, and be told to cut, for ever.
+    let mut leader = Script::with_log(&[1, 1]).lead(3, &[1]);
+    let mut follower = Script::with_log(&[1, 1, 1, 1, 1]);
+    (follower.log.start, follower.replica.high_watermark) = (4, Offset(5));
+    follower.log.epochs.truncate_from_start(Offset(4));
+    follower.metadata(2, 3, &[2]);
+    let fetch = leader.fetch_of(2, 5, 1);
+    let FetchDecision::Diverging(end) = leader.handle(&fetch) else { panic!("its log is shorter") };
+    let response = follower.response(FetchBody::Diverging(end), 0);
+    let action = follower.replica.handle_fetch_response(&response, &follower.log);
+    assert_eq!(action, FollowerAction::Truncate(Cut { to: Offset(2), is_below_high_watermark: true }));
+    follower.log = TestLog { start: 2, end: 2, epochs: Epochs::default() };
+    follower.replica.truncated(&follower.log);
+    assert_eq!(follower.high_watermark(), 2);
+    let fetch = follower.replica.next_fetch(BrokerEpoch(102), &follower.log).expect("it follows");
+    let fetch = ReplicaFetch { replica: BrokerId(2), ..fetch };
+    assert!(matches!(leader.handle(&fetch), FetchDecision::Read { from: Offset(2), .. }));
+}
+
+#[test]
 fn a_replica_that_restarts_or_changes_its_role_cuts_nothing() {
     // KIP-101: what lies above its high watermark may be committed.
     let mut script = Script::with_log(&[1, 1, 1]);

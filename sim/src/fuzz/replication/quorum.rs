@@ -280,7 +280,9 @@ impl Quorum {
             log_dirs: vec![directory_id(directory)],
         };
         let _ = now_ms;
-        match self.carry_out(&Command::RegisterBroker(registration)) {
+        let response = self.carry_out(&Command::RegisterBroker(registration));
+        self.check_sessions();
+        match response {
             Ok(Response::Registered(epoch)) => Some(epoch),
             _ => None,
         }
@@ -302,6 +304,7 @@ impl Quorum {
             Command::Heartbeat { broker_id, broker_epoch, metadata_offset, wants_fence, wants_shutdown };
         let response = self.carry_out(&command);
         self.controller.heard(id, epoch, metadata_offset, at(now_ms));
+        self.check_sessions();
         match response {
             Ok(Response::Heartbeat { is_caught_up, is_fenced, should_shut_down }) => {
                 Some(HeartbeatAnswer { is_caught_up, is_fenced, should_shut_down })
@@ -314,6 +317,14 @@ impl Quorum {
     pub fn expire(&mut self, now_ms: u64) {
         if let Some(command) = self.controller.expired(at(now_ms)) {
             let _ = self.carry_out(&command);
+        }
+        self.check_sessions();
+    }
+
+    /// Who serves has a session: without one it would never be fenced.
+    fn check_sessions(&self) {
+        for broker in self.image().brokers().filter(|broker| !broker.fenced) {
+            assert!(self.controller.has_session(broker.id), "broker {} serves without a session", broker.id);
         }
     }
 
