@@ -9,7 +9,7 @@ use super::action::Action::{
 use super::check::Violation;
 use super::message::Kind::{
     self, AlterPartition, AlterPartitionAnswer, FetchResponse, Heartbeat, HeartbeatAnswer, ProduceAnswer,
-    Register,
+    Register, Registered,
 };
 use super::profile::ClientKind::{Idempotent, Leader, None};
 use super::profile::{Budget, Profile};
@@ -368,6 +368,50 @@ fn a_record_of_the_metadata_that_is_lost_on_its_way_is_seen() {
     assert_eq!(super::check::metadata(&world), Ok(()));
     world.controller.forget_last_record();
     assert_eq!(super::check::metadata(&world).expect_err("the images differ").check, "W21");
+}
+
+#[test]
+fn an_older_copy_of_a_proposal_that_was_refused_for_a_fenced_replica_is_not_carried_out_when_it_serves_again()
+{
+    let profile = Profile {
+        brokers: 4,
+        replicas: 3,
+        min_insync_replicas: 2,
+        budget: Budget::Lossy,
+        flush_before_ack: false,
+        lag_ms: 10000,
+        clock_rates: [1000, 1000, 1000, 1000, 950],
+        clients: vec![Leader, None],
+        has_retention: true,
+        stays_down: Some(1),
+        window: 1,
+        ..calm()
+    };
+    let schedule = [
+        Crash { broker: 2, lost: 4 },
+        Restart { broker: 2 },
+        Deliver { from: 2, to: 0, kind: Register, nth: 0 },
+        Deliver { from: 0, to: 2, kind: Registered, nth: 0 },
+        Deliver { from: 2, to: 0, kind: Heartbeat, nth: 0 },
+        Deliver { from: 0, to: 2, kind: HeartbeatAnswer, nth: 0 },
+        Metadata { broker: 2, states: 1 },
+        Deliver { from: 2, to: 0, kind: Heartbeat, nth: 0 },
+        Deliver { from: 0, to: 2, kind: HeartbeatAnswer, nth: 0 },
+        Metadata { broker: 1, states: 255 },
+        Exchange { broker: 2 },
+        Tick { ms: 9500 },
+        Exchange { broker: 2 },
+        Metadata { broker: 3, states: 255 },
+        Deliver { from: 1, to: 0, kind: Heartbeat, nth: 0 },
+        Deliver { from: 3, to: 0, kind: Heartbeat, nth: 0 },
+        Timers { broker: 1 },
+        Sessions,
+        Tick { ms: 120 },
+        Exchange { broker: 3 },
+        Deliver { from: 1, to: 0, kind: AlterPartition, nth: 1 },
+        Deliver { from: 2, to: 0, kind: Heartbeat, nth: 0 },
+    ];
+    assert_eq!(violation(&profile, &schedule), Option::None);
 }
 
 #[test]
