@@ -1,4 +1,5 @@
-//! A broker's life towards the controller: register, catch up, serve, drain, stop (KIP-631, KIP-841, KIP-966).
+//! A broker's life towards the controller: register, catch up, serve, drain, stop (KIP-631, KIP-841, KIP-966). The
+//! controller's side is in `controller/{registration,brokers,sessions}.rs`.
 
 use std::time::Duration;
 

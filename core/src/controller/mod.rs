@@ -2,6 +2,14 @@
 //!
 //! A record machine: [`Controller::decide`] turns a command into records and a response and changes nothing;
 //! [`Controller::apply`] adds a record, the same way when it was just decided and when it is read back at a start.
+//!
+//! | file | what |
+//! |---|---|
+//! | `registration.rs`, `brokers.rs`, `sessions.rs` | brokers: who starts, who serves, who is fenced, who is silent |
+//! | `election.rs`, `elr.rs` | who leads, and who may when the in-sync set is gone |
+//! | `isr.rs`, `reassignment.rs`, `partition_change.rs` | in-sync sets, replicas that move, and the one way to change either |
+//! | `topics.rs`, `placement.rs`, `directories.rs`, `configs.rs` | topics, and where their replicas go |
+//! | `producer_ids.rs`, `records.rs`, `command.rs`, `response.rs` | blocks of ids; what is asked, decided and answered |
 
 mod brokers;
 mod command;

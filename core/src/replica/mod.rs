@@ -7,6 +7,17 @@
 //!
 //! Each guard is one named predicate in the file that owns the rule, and each can be taken away by the simulator
 //! ([`crate::museum`]).
+//!
+//! | file | what |
+//! |---|---|
+//! | `roles.rs` | what the metadata makes of a replica: leader, follower, neither |
+//! | `fetch.rs`, `follower.rs` | the leader's answer to a replica's fetch; the follower's question, and what it does |
+//! | `truncation.rs` | where two logs part, and what is cut |
+//! | `isr.rs`, `leader.rs` | the in-sync set and its changes; what a leader knows of each follower |
+//! | `high_watermark.rs` | what is committed |
+//! | `acknowledge.rs`, `read.rs` | what producers are told, and what consumers may read |
+//! | `idempotence.rs`, `producers.rs` | repetitions and gaps of producers |
+//! | `view.rs` | what the machine reads of the metadata |
 
 mod acknowledge;
 #[cfg(feature = "museum")]
