@@ -6,11 +6,10 @@ use crate::museum::{Switch, Switches};
 use crate::record::batch::BatchHeader;
 
 /// Whether a producer of which nothing is known may begin with this sequence: with 0, or with any other one where
-/// retention may have removed what it wrote before (KIP-360), or it may be one that was idle until it was forgotten. In
-/// a log that is whole, of whose producers all are known, it would overtake a batch that is still on its way.
-fn may_begin(producers: &Producers, sequence: i32, log_start: Offset, switches: Switches) -> bool {
-    let may_be_forgotten = log_start > Offset::ZERO || producers.has_forgotten();
-    sequence == 0 || may_be_forgotten || switches.off(Switch::AnyFirstSequence)
+/// retention may have removed what it wrote before (KIP-360). In a log that is whole it would overtake a batch that is
+/// still on its way.
+fn may_begin(sequence: i32, log_start: Offset, switches: Switches) -> bool {
+    sequence == 0 || log_start > Offset::ZERO || switches.off(Switch::AnyFirstSequence)
 }
 
 /// Whether a leader may append a batch of a client. Changes nothing: [`note_append`] follows when the batch is in the
@@ -28,7 +27,7 @@ pub fn admit(
         return Ok(Admission::New);
     }
     let (producer_id, offered) = (header.producer_id, header.base_sequence);
-    if producers.get(producer_id).is_none() && !may_begin(producers, offered, log_start, switches) {
+    if producers.get(producer_id).is_none() && !may_begin(offered, log_start, switches) {
         return Err(ProducerError::OutOfOrderSequence { producer_id, offered, expected: 0 });
     }
     match producers.check(header)? {

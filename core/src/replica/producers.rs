@@ -158,8 +158,6 @@ fn advance_sequence(sequence: i32, count: i64) -> i32 {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Producers {
     by_id: BTreeMap<ProducerId, Producer>,
-    /// Whether some were forgotten that wrote in this log.
-    has_forgotten: bool,
 }
 
 impl Producers {
@@ -181,12 +179,6 @@ impl Producers {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
-    }
-
-    /// Whether [`Producers::expire`] has forgotten somebody, so that a producer that is not known may have written all
-    /// the same (KIP-360).
-    pub fn has_forgotten(&self) -> bool {
-        self.has_forgotten
     }
 
     /// Whether a leader may append a batch of a client. Changes nothing: [`Producers::apply`] follows when the batch
@@ -261,32 +253,24 @@ impl Producers {
     /// Forgets producers without an open transaction which wrote nothing for `expiration_ms`, by the time of their latest
     /// batch or by the clock, whichever is later. What was written since the last call counts as written now.
     pub fn expire(&mut self, now: Timestamp, expiration_ms: i64) {
-        let known = self.by_id.len();
         self.by_id.retain(|_, producer| {
             let seen = *producer.seen.get_or_insert(now);
             let latest = producer.last_timestamp.max(seen);
             producer.transaction_start.is_some() || now.0.saturating_sub(latest.0) < expiration_ms
         });
-        self.has_forgotten |= self.by_id.len() < known;
     }
 
     /// Kafka's `.snapshot` format, version 1.
     ///
     /// The format has one entry per producer with its latest batch alone. Here each remembered batch is an entry of
     /// its own, the latest last: Kafka's reader keeps the last entry of a producer, so it reads what it would have
-    /// written, and our own loses nothing, so that a retry is recognised after a restart too. That somebody was forgotten
-    /// is an entry of the producer id -1, which nobody has.
+    /// written, and our own loses nothing, so that a retry is recognised after a restart too.
     pub fn encode(&self) -> Bytes {
-        let batches = self.by_id.values().map(|producer| producer.batches.len().max(1)).sum::<usize>();
-        let entries = batches + usize::from(self.has_forgotten);
+        let entries = self.by_id.values().map(|producer| producer.batches.len().max(1)).sum::<usize>();
         let mut bytes = BytesMut::with_capacity(SNAPSHOT_HEADER_LEN + 4 + entries * ENTRY_LEN);
         bytes.put_i16(SNAPSHOT_VERSION);
         bytes.put_u32(0);
         bytes.put_i32(entries as i32);
-        if self.has_forgotten {
-            let nobody = Producer::new(ProducerEpoch(-1));
-            put_entry(&mut bytes, ProducerId::NONE, &nobody, None, Timestamp::NONE);
-        }
         for (&id, producer) in &self.by_id {
             let Some(last) = producer.batches.back() else {
                 put_entry(&mut bytes, id, producer, None, producer.last_timestamp);
@@ -341,10 +325,6 @@ impl Producers {
         let coordinator_epoch = bytes.get_i32();
         let transaction_start = Some(Offset(bytes.get_i64())).filter(|start| *start >= Offset::ZERO);
 
-        if id == ProducerId::NONE {
-            self.has_forgotten = true;
-            return;
-        }
         let producer = self.by_id.entry(id).or_insert_with(|| Producer::new(epoch));
         producer.enter_epoch(epoch);
         producer.last_timestamp = timestamp;

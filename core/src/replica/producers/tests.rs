@@ -164,17 +164,6 @@ fn a_snapshot_keeps_everything() {
 }
 
 #[test]
-fn a_snapshot_keeps_that_somebody_was_forgotten() {
-    let mut producers = fold(&[header(0, 0, 1)]);
-    assert!(!producers.has_forgotten());
-    producers.expire(Timestamp(0), 1000);
-    producers.expire(Timestamp(1000), 1000);
-    producers.apply(&BatchHeader { producer_id: ProducerId(8), ..header(1, 0, 1) });
-    let read = Producers::decode(&producers.encode()).expect("our own");
-    assert!(read.has_forgotten() && read.len() == 1 && read.get(ProducerId(8)).is_some());
-}
-
-#[test]
 fn a_snapshot_is_laid_out_as_kafka_does() {
     // Version 1, CRC-32C of what follows it, count, then id, epoch, last sequence, last offset, delta, timestamp,
     // coordinator epoch, start of the open transaction.

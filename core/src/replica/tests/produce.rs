@@ -4,7 +4,6 @@ use super::*;
 use crate::record::batch::BatchHeader;
 use crate::replica::idempotence::{admit, note_append};
 use crate::replica::producers::{Admission, Producers};
-use crate::time::Timestamp;
 
 fn waiting(script: &Script, end: i64, acks: Acks) -> Pending {
     Pending { end: Offset(end), leader_epoch: script.replica.leader_epoch(), acks, is_duplicate: false }
@@ -98,8 +97,8 @@ fn batch(sequence: i32, offset: i64) -> BatchHeader {
         crc: 0,
         attributes: 0,
         last_offset_delta: 0,
-        base_timestamp: Timestamp(0),
-        max_timestamp: Timestamp(0),
+        base_timestamp: crate::time::Timestamp(0),
+        max_timestamp: crate::time::Timestamp(0),
         producer_id: crate::ids::ProducerId(9),
         producer_epoch: crate::ids::ProducerEpoch(0),
         base_sequence: sequence,
@@ -132,16 +131,4 @@ fn an_unknown_producer_begins_with_sequence_0_unless_the_logs_head_is_gone() {
     assert!(admit(&producers, &batch(1, -1), Offset(0), Switches::default()).is_err());
     assert_eq!(admit(&producers, &batch(0, -1), Offset(0), Switches::default()), Ok(Admission::New));
     assert_eq!(admit(&producers, &batch(1, -1), Offset(4), Switches::default()), Ok(Admission::New));
-}
-
-#[test]
-fn a_producer_that_was_idle_until_it_was_forgotten_goes_on_in_a_log_that_is_whole() {
-    // KIP-360: Kafka takes any sequence of a producer that it does not know.
-    let mut producers = Producers::default();
-    note_append(&mut producers, &batch(0, 0), true, Switches::default());
-    producers.expire(Timestamp(0), 1000);
-    assert!(admit(&producers, &batch(7, -1), Offset(0), Switches::default()).is_err(), "it is remembered");
-    producers.expire(Timestamp(1000), 1000);
-    assert!(producers.is_empty());
-    assert_eq!(admit(&producers, &batch(1, -1), Offset(0), Switches::default()), Ok(Admission::New));
 }
