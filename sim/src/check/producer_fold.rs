@@ -1,7 +1,7 @@
 //! W12: in every log the sequence numbers of an idempotent producer rise without hole or repeat, modulo 2^31, and a
 //! new epoch begins at 0 (KIP-98).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jangbu_core::fact::Fact;
 use jangbu_core::ids::TopicPartition;
@@ -89,6 +89,13 @@ impl Check for ProducerFold {
             Seen::Recovered { node, fact: Fact::Recovered { partition, log_end, .. }, scan } => {
                 let fresh = Replica::default();
                 let replica = ledger.replica(*node, *partition).unwrap_or(&fresh);
+                if ledger.may_have_lost(*node, *partition) {
+                    // Of whom the log holds nothing any more, only a snapshot told, which may have gone with the power.
+                    let held: BTreeSet<i64> =
+                        replica.opened(scan, log_end.0).map(|batch| batch.producer_id).collect();
+                    let states = self.states.entry((*node, *partition)).or_default();
+                    states.retain(|producer, _| held.contains(producer));
+                }
                 self.reopened((*node, *partition), log_end.0, replica.opened(scan, log_end.0));
                 Ok(())
             }

@@ -45,7 +45,8 @@ fn a_cut_below_the_own_high_watermark_is_reported() {
 }
 
 #[test]
-fn a_follower_whose_log_starts_above_the_end_of_an_uncleanly_elected_leader_is_emptied_and_begins_at_that_end() {
+fn a_follower_whose_log_starts_above_the_end_of_an_uncleanly_elected_leader_is_emptied_and_begins_at_that_end()
+ {
     // KIP-106. Kept at its own start, it would ask for an offset that the leader lacks, and be told to cut, for ever.
     let mut leader = Script::with_log(&[1, 1]).lead(3, &[1]);
     let mut follower = Script::with_log(&[1, 1, 1, 1, 1]);
