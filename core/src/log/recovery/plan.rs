@@ -34,6 +34,8 @@ pub(super) struct Plan {
     pub(super) log_start: Offset,
     /// The epoch checkpoint; `None` when it is missing or damaged.
     pub(super) epochs: Option<Epochs>,
+    /// Where the epochs in the file begin, used or not.
+    pub(super) start_of_epochs: Option<Offset>,
 }
 
 /// The files of one segment.
@@ -91,6 +93,7 @@ impl Plan {
             obsolete: Vec::new(),
             log_start: context.checkpointed.log_start.max(Offset::ZERO),
             epochs: read_epochs(context)?,
+            start_of_epochs: None,
         };
         for (&(offset, kind), &len) in &files {
             match kind {
@@ -177,6 +180,7 @@ impl Plan {
     fn use_start_of_epochs<D: Disk>(&mut self, context: &Context<D>) -> Result<(), DiskError> {
         let Some(epochs) = &self.epochs else { return Ok(()) };
         let first = epochs.entries().first().copied();
+        self.start_of_epochs = first.map(|first| first.start);
         let Some(found) = self.found.first() else {
             // No segment is left, but no offset may be given twice.
             self.log_start = first.map_or(self.log_start, |first| self.log_start.max(first.start));

@@ -45,7 +45,13 @@ enum Change {
 }
 
 impl<D: Disk> Repair<D> {
-    pub(super) fn new(context: &Context<D>, plan: Plan, mut assembly: Assembly) -> Self {
+    pub(super) fn new(context: &Context<D>, mut plan: Plan, mut assembly: Assembly) -> Self {
+        // When no batch is left, nothing speaks against the epochs any more: the next recovery would believe them.
+        if let Some(start) = plan.start_of_epochs
+            && assembly.segments.iter().all(|segment| segment.contents.size == 0)
+        {
+            plan.log_start = plan.log_start.max(start);
+        }
         let directory = &context.directory.path;
         let mut dropped: Vec<(Offset, u64)> = plan.found[assembly.segments.len()..]
             .iter()
