@@ -205,7 +205,12 @@ fn read(view: &View<MemoryDisk>, (mut from, end): (Offset, Offset), is_verified:
 
 fn check_epochs(batches: &[Batch], epochs: &Epochs, log_start: Offset) {
     let headers = batches.iter().map(|batch| batch.header());
+    let mut latest = LeaderEpoch::NONE;
     for header in headers.filter(|header| header.leader_epoch >= LeaderEpoch(0)) {
+        if header.leader_epoch < latest {
+            continue; // recovery warns of an epoch that falls inside a segment, and does not note it
+        }
+        latest = header.leader_epoch;
         let epoch = epochs.at(header.base_offset.max(log_start));
         assert_eq!(epoch, Some(header.leader_epoch), "{epochs:?} is not the epochs of {header:?}");
     }
