@@ -205,7 +205,8 @@ fn read(view: &View<MemoryDisk>, (mut from, end): (Offset, Offset), is_verified:
 
 fn check_epochs(batches: &[Batch], epochs: &Epochs, log_start: Offset) {
     let headers = batches.iter().map(|batch| batch.header());
-    let mut latest = LeaderEpoch::NONE;
+    // Of the batches below the log's start only the epochs tell.
+    let mut latest = epochs.at(log_start).unwrap_or(LeaderEpoch::NONE);
     for header in headers.filter(|header| header.leader_epoch >= LeaderEpoch(0)) {
         if header.leader_epoch < latest {
             continue; // recovery warns of an epoch that falls inside a segment, and does not note it
