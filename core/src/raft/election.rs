@@ -255,15 +255,28 @@ impl Machine {
         if self.has_failed {
             return;
         }
-        let refusal = if request.epoch < self.election.epoch {
-            Some(Refusal::FencedLeaderEpoch)
-        } else if request.leader == self.me.id || !self.is_credible(request.epoch) {
-            Some(Refusal::InvalidRequest)
-        } else {
-            self.learn(Standing { epoch: request.epoch, leader: Some(request.leader) }, moment);
-            (!self.is_same_replica(request.voter, self.me)).then_some(Refusal::InvalidVoterKey)
-        };
+        let refusal = self
+            .learn_from_leader(request.epoch, request.leader, moment)
+            .err()
+            .or_else(|| (!self.is_same_replica(request.voter, self.me)).then_some(Refusal::InvalidVoterKey));
         self.reply_epoch(to, refusal);
+    }
+
+    /// Follows what a leader says of itself and its epoch, unless it cannot be true.
+    fn learn_from_leader(
+        &mut self,
+        epoch: LeaderEpoch,
+        leader: BrokerId,
+        moment: &Moment<'_>,
+    ) -> Result<(), Refusal> {
+        if epoch < self.election.epoch {
+            return Err(Refusal::FencedLeaderEpoch);
+        }
+        if leader == self.me.id || !self.is_credible(epoch) {
+            return Err(Refusal::InvalidRequest);
+        }
+        self.learn(Standing { epoch, leader: Some(leader) }, moment);
+        Ok(())
     }
 
     /// Answers an EndQuorumEpoch request: the first of the successors asks for an election at once, the others leave
@@ -277,18 +290,13 @@ impl Machine {
         if self.has_failed {
             return;
         }
-        let refusal = if request.epoch < self.election.epoch {
-            Some(Refusal::FencedLeaderEpoch)
-        } else if request.leader == self.me.id || !self.is_credible(request.epoch) {
-            Some(Refusal::InvalidRequest)
-        } else {
-            self.learn(Standing { epoch: request.epoch, leader: Some(request.leader) }, moment);
+        let learned = self.learn_from_leader(request.epoch, request.leader, moment);
+        if learned.is_ok() {
             let is_me = |key: &ReplicaKey| self.is_same_replica(*key, self.me);
             let rank = request.successors.iter().position(is_me).unwrap_or(request.successors.len());
             self.hurry(rank, moment);
-            None
-        };
-        self.reply_epoch(to, refusal);
+        }
+        self.reply_epoch(to, learned.err());
     }
 
     /// The leader is gone: the wait for it ends now for the first successor, and twice as late for each next one.

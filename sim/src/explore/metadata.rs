@@ -25,6 +25,7 @@ use super::BROKERS;
 use super::message::{Answer, Proposal};
 use super::permutation::Permutation;
 use super::scope::Scope;
+use crate::fuzz::alter_partition;
 
 /// A broker as it is registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -317,32 +318,10 @@ fn settings(scope: &Scope) -> Settings {
 }
 
 /// As the leader understands it.
+/// Sets are compared, so their members stand in order.
 fn result(response: Result<Response, Rejection>) -> Result<PartitionState, AlterPartitionRejection> {
-    let result = match response {
-        Ok(Response::PartitionsAltered(mut results)) if !results.is_empty() => results.remove(0),
-        Ok(_) => return Err(AlterPartitionRejection::TryAgain),
-        Err(rejection) => Err(rejection),
-    };
-    match result {
-        Ok(state) => {
-            let mut isr = state.isr;
-            isr.sort_unstable();
-            Ok(PartitionState {
-                leader: state.leader,
-                leader_epoch: state.leader_epoch,
-                isr,
-                partition_epoch: state.partition_epoch,
-                recovering: state.recovering,
-            })
-        }
-        Err(Rejection::IneligibleReplica(_)) => Err(AlterPartitionRejection::IneligibleReplica),
-        Err(
-            Rejection::FencedLeaderEpoch(_)
-            | Rejection::InvalidUpdateVersion(_)
-            | Rejection::UnknownTopicId(_)
-            | Rejection::NewLeaderElected
-            | Rejection::InvalidRequest(_),
-        ) => Err(AlterPartitionRejection::Superseded),
-        Err(_) => Err(AlterPartitionRejection::TryAgain),
-    }
+    alter_partition::outcome(response).map(|mut state| {
+        state.isr.sort_unstable();
+        state
+    })
 }

@@ -3,6 +3,7 @@
 //! A fuzzer runs millions of steps per second because nothing in it is asynchronous: that is what finds bugs of
 //! consensus, where the simulation of whole brokers is a smoke test.
 
+pub mod alter_partition;
 pub mod check;
 pub mod panics;
 pub mod raft;

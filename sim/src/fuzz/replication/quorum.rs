@@ -20,6 +20,7 @@ use jangbu_core::time::Instant;
 
 use super::BROKERS_MAX;
 use super::profile::Profile;
+use crate::fuzz::alter_partition;
 
 /// The metadata at one offset, as brokers see it.
 #[derive(Clone, Debug, Default)]
@@ -346,7 +347,7 @@ impl Quorum {
         asked: &replica::AlterIsr,
     ) -> Result<PartitionState, AlterPartitionRejection> {
         let command = self.proposal(id, broker_epoch, asked);
-        first_result(self.carry_out(&command))
+        alter_partition::outcome(self.carry_out(&command))
     }
 
     /// A controller that was deposed and does not know it judges a proposal on the state `back` changes ago. It can
@@ -364,7 +365,7 @@ impl Quorum {
         let next = Offset(image.offset.0 + 1);
         let zombie = Controller::new(self.settings, image);
         let decision = zombie.decide(&self.proposal(id, broker_epoch, asked), next, &mut || 0);
-        let result = first_result(decision.map(|decision| decision.response));
+        let result = alter_partition::outcome(decision.map(|decision| decision.response));
         result.err().filter(|rejection| *rejection != AlterPartitionRejection::IneligibleReplica)
     }
 
@@ -395,31 +396,5 @@ impl Quorum {
     /// Another min.insync.replicas.
     pub fn alter_min_insync(&mut self, value: usize) {
         let _ = self.carry_out(&min_change(value));
-    }
-}
-
-fn first_result(response: Result<Response, Rejection>) -> Result<PartitionState, AlterPartitionRejection> {
-    let result = match response {
-        Ok(Response::PartitionsAltered(mut results)) if !results.is_empty() => results.remove(0),
-        Ok(_) => return Err(AlterPartitionRejection::TryAgain),
-        Err(rejection) => Err(rejection),
-    };
-    match result {
-        Ok(state) => Ok(PartitionState {
-            leader: state.leader,
-            leader_epoch: state.leader_epoch,
-            isr: state.isr,
-            partition_epoch: state.partition_epoch,
-            recovering: state.recovering,
-        }),
-        Err(Rejection::IneligibleReplica(_)) => Err(AlterPartitionRejection::IneligibleReplica),
-        Err(
-            Rejection::FencedLeaderEpoch(_)
-            | Rejection::InvalidUpdateVersion(_)
-            | Rejection::UnknownTopicId(_)
-            | Rejection::NewLeaderElected
-            | Rejection::InvalidRequest(_),
-        ) => Err(AlterPartitionRejection::Superseded),
-        Err(_) => Err(AlterPartitionRejection::TryAgain),
     }
 }
