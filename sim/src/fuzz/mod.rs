@@ -9,3 +9,4 @@ pub mod panics;
 pub mod raft;
 pub mod replication;
 pub mod shrink;
+pub mod tally;

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use jangbu_core::museum::Switch;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::cluster::Counts;
-use super::hunt::{self, Found, Hunt, Hunted};
+use super::hunt::{self, Failure, Found, Hunt, Hunted};
 use super::script;
-use crate::campaign::{self, Campaign};
+use crate::campaign;
 use crate::cli::{Format, FuzzArgs, default_jobs};
 use crate::fuzz::panics::silenced;
+use crate::fuzz::tally::{Rare, Tally};
 use crate::museum::{Tool, guards_shown_by};
 use crate::report::Ending;
 
@@ -29,9 +30,6 @@ const FLOORS: &[Floor] = &[
     ("snapshot_installs", |counts| counts.snapshot_installs, 20),
     ("voter_changes", |counts| counts.voter_changes, 20),
 ];
-
-/// Below so many steps the floors are not looked at: a handful of seeds may miss one by chance.
-const FLOOR_STEPS_MIN: u64 = 1_000_000;
 
 /// Runs what the command line asks for.
 ///
@@ -60,92 +58,36 @@ pub fn run(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
             shrinks: !arguments.no_shrink,
         })
     });
+    let tally = tally(&hunted);
     match arguments.format {
-        Format::Text => print!("{}", text(&hunted)),
-        Format::Json => println!("{}", json(&hunted)),
+        Format::Text => print!("{}{}", tally.text(), failure_text(hunted.failure.as_ref())),
+        Format::Json => {
+            println!("{}", tally.json(hunted.failure.iter().map(|failure| json!(failure)).collect()))
+        }
     }
-    let is_fine = hunted.failure.is_none() && missed(&hunted).is_empty();
-    let ending = if is_fine { Ending::Passed } else { Ending::Violated };
     if let Some(file) = &arguments.record {
-        campaign::record(file, &[campaign(&hunted, ending)])?;
+        let check = hunted.failure.as_ref().map(|failure| failure.violation.check);
+        campaign::record(file, &[tally.campaign(TOOL, check)])?;
     }
-    Ok(ending)
+    Ok(tally.ending(hunted.failure.is_some()))
 }
 
-fn campaign(hunted: &Hunted, ending: Ending) -> Campaign {
-    let rate = |count: fn(&Counts) -> u64| per_million(count(&hunted.counts), hunted.steps);
-    Campaign {
-        tool: TOOL.to_owned(),
-        subject: "all guards on".to_owned(),
+fn tally(hunted: &Hunted) -> Tally {
+    let rare = |(name, count, floor): &Floor| Rare { name, count: count(&hunted.counts), floor: *floor };
+    Tally {
         seeds: hunted.seeds,
         steps: hunted.steps,
         cpu_seconds: hunted.cpu_seconds,
-        per_million: FLOORS.iter().map(|(name, count, _)| (*name, rate(*count))).collect(),
-        verdict: campaign::verdict(ending, hunted.failure.as_ref().map(|failure| failure.violation.check)),
-        ..Campaign::default()
+        rare: FLOORS.iter().map(rare).collect(),
     }
 }
 
-fn per_million(count: u64, steps: u64) -> f64 {
-    count as f64 * 1e6 / steps.max(1) as f64
-}
-
-fn missed(hunted: &Hunted) -> Vec<&'static str> {
-    let is_missed = |count: u64, floor: u64| per_million(count, hunted.steps) < floor as f64;
-    if hunted.steps < FLOOR_STEPS_MIN {
-        return Vec::new();
-    }
-    FLOORS
-        .iter()
-        .filter(|(_, count, floor)| is_missed(count(&hunted.counts), *floor))
-        .map(|(name, ..)| *name)
-        .collect()
-}
-
-fn json(hunted: &Hunted) -> Value {
-    let floors: serde_json::Map<String, Value> = FLOORS
-        .iter()
-        .map(|(name, count, floor)| {
-            let count = count(&hunted.counts);
-            let value =
-                json!({ "count": count, "per_million": per_million(count, hunted.steps), "floor": floor });
-            ((*name).to_owned(), value)
-        })
-        .collect();
-    json!({
-        "seeds": hunted.seeds,
-        "steps": hunted.steps,
-        "cpu_seconds": hunted.cpu_seconds,
-        "violations": hunted.failure.iter().collect::<Vec<_>>(),
-        "floors": floors,
-        "floors_missed": missed(hunted),
-    })
-}
-
-fn text(hunted: &Hunted) -> String {
-    let mut text = format!(
-        "{} seeds, {} steps, {:.2} CPU seconds, {:.2} million steps per CPU second\n",
-        hunted.seeds,
-        hunted.steps,
-        hunted.cpu_seconds,
-        hunted.steps as f64 / 1e6 / hunted.cpu_seconds.max(1e-9)
-    );
-    for (name, count, floor) in FLOORS {
-        let rate = per_million(count(&hunted.counts), hunted.steps);
-        text.push_str(&format!("  {name:<18} {rate:>8.0} per million steps, at least {floor}\n"));
-    }
-    for name in missed(hunted) {
-        text.push_str(&format!("MISSED floor: {name}\n"));
-    }
-    if let Some(failure) = &hunted.failure {
-        text.push_str(&format!(
-            "VIOLATION {} in seed {}: {}\n",
-            failure.violation.check, failure.seed, failure.violation.message
-        ));
-        text.push_str("The schedule, to be kept as a file in core/testdata/raft:\n\n");
-        text.push_str(&failure.script);
-    }
-    text
+fn failure_text(failure: Option<&Failure>) -> String {
+    let Some(Failure { seed, violation, script, .. }) = failure else { return String::new() };
+    format!(
+        "VIOLATION {} in seed {seed}: {}\nThe schedule, to be kept as a file in core/testdata/raft:\n\n{script}",
+        violation.check, violation.message
+    )
 }
 
 fn find_planted(arguments: &FuzzArgs) -> anyhow::Result<Ending> {

@@ -8,18 +8,16 @@ use serde_json::{Value, json};
 use super::hunt::{self, Failure, Hunt, Hunted};
 use super::report::FLOORS;
 use super::script;
-use crate::campaign::{self, Campaign};
+use crate::campaign;
 use crate::cli::{Format, FuzzArgs, default_jobs};
 use crate::fuzz::panics::silenced;
+use crate::fuzz::tally::{Rare, Tally};
 use crate::museum::{Tool, guards_shown_by};
 use crate::progress::Progress;
 use crate::report::Ending;
 
 /// What it calls itself.
 const TOOL: &str = "sim fuzz replication";
-
-/// Below so many steps the floors are not looked at: a handful of seeds may miss one by chance.
-const FLOOR_STEPS_MIN: u64 = 1_000_000;
 
 /// Runs what the command line asks for.
 ///
@@ -51,68 +49,27 @@ pub fn run(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
         })
     });
     progress.finish();
+    let tally = tally(&hunted);
     match arguments.format {
-        Format::Text => print!("{}", text(&hunted)),
-        Format::Json => println!("{}", json(&hunted)),
+        Format::Text => print!("{}{}", tally.text(), failure_text(hunted.failure.as_ref())),
+        Format::Json => println!("{}", tally.json(hunted.failure.iter().map(failure_json).collect())),
     }
-    let ending = ending(&hunted);
     if let Some(file) = &arguments.record {
-        campaign::record(file, &[campaign(&hunted, ending)])?;
+        let check = hunted.failure.as_ref().map(|failure| failure.violation.check);
+        campaign::record(file, &[tally.campaign(TOOL, check)])?;
     }
-    Ok(ending)
+    Ok(tally.ending(hunted.failure.is_some()))
 }
 
-fn ending(hunted: &Hunted) -> Ending {
-    let is_fine = hunted.failure.is_none() && missed(hunted).is_empty();
-    if is_fine { Ending::Passed } else { Ending::Violated }
-}
-
-fn campaign(hunted: &Hunted, ending: Ending) -> Campaign {
-    Campaign {
-        tool: TOOL.to_owned(),
-        subject: "all guards on".to_owned(),
+fn tally(hunted: &Hunted) -> Tally {
+    let named = hunted.counts.named();
+    let count = |name| named.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count);
+    Tally {
         seeds: hunted.seeds,
         steps: hunted.counts.steps,
         cpu_seconds: hunted.cpu_seconds,
-        per_million: FLOORS.iter().map(|(name, _)| (*name, per_million(hunted, name))).collect(),
-        verdict: campaign::verdict(ending, hunted.failure.as_ref().map(|failure| failure.violation.check)),
-        ..Campaign::default()
+        rare: FLOORS.iter().map(|&(name, floor)| Rare { name, count: count(name), floor }).collect(),
     }
-}
-
-fn count(hunted: &Hunted, name: &str) -> u64 {
-    hunted.counts.named().iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count)
-}
-
-fn per_million(hunted: &Hunted, name: &str) -> f64 {
-    count(hunted, name) as f64 * 1e6 / hunted.counts.steps.max(1) as f64
-}
-
-fn missed(hunted: &Hunted) -> Vec<&'static str> {
-    if hunted.counts.steps < FLOOR_STEPS_MIN {
-        return Vec::new();
-    }
-    let missed = FLOORS.iter().filter(|(name, floor)| per_million(hunted, name) < *floor as f64);
-    missed.map(|(name, _)| *name).collect()
-}
-
-fn json(hunted: &Hunted) -> Value {
-    let floors: serde_json::Map<String, Value> = FLOORS
-        .iter()
-        .map(|(name, floor)| {
-            let rate = per_million(hunted, name);
-            let value = json!({ "count": count(hunted, name), "per_million": rate, "floor": floor });
-            ((*name).to_owned(), value)
-        })
-        .collect();
-    json!({
-        "seeds": hunted.seeds,
-        "steps": hunted.counts.steps,
-        "cpu_seconds": hunted.cpu_seconds,
-        "violations": hunted.failure.iter().map(failure_json).collect::<Vec<_>>(),
-        "floors": floors,
-        "floors_missed": missed(hunted),
-    })
 }
 
 fn failure_json(failure: &Failure) -> Value {
@@ -124,30 +81,13 @@ fn failure_json(failure: &Failure) -> Value {
     })
 }
 
-fn text(hunted: &Hunted) -> String {
-    let steps = hunted.counts.steps;
-    let mut text = format!(
-        "{} seeds, {steps} steps, {:.2} CPU seconds, {:.2} million steps per CPU second\n",
-        hunted.seeds,
-        hunted.cpu_seconds,
-        steps as f64 / 1e6 / hunted.cpu_seconds.max(1e-9)
-    );
-    for (name, floor) in FLOORS {
-        let rate = per_million(hunted, name);
-        text.push_str(&format!("  {name:<18} {rate:>8.0} per million steps, at least {floor}\n"));
-    }
-    for name in missed(hunted) {
-        text.push_str(&format!("MISSED floor: {name}\n"));
-    }
-    if let Some(failure) = &hunted.failure {
-        let Failure { seed, violation, script } = failure;
-        text.push_str(&format!("VIOLATION {} in seed {seed}: {}\n", violation.check, violation.message));
-        text.push_str(
-            "The schedule, a test for sim/src/fuzz/replication/tests.rs; --replay FILE plays it:\n\n",
-        );
-        text.push_str(script);
-    }
-    text
+fn failure_text(failure: Option<&Failure>) -> String {
+    let Some(Failure { seed, violation, script }) = failure else { return String::new() };
+    format!(
+        "VIOLATION {} in seed {seed}: {}\nThe schedule, a test for sim/src/fuzz/replication/tests.rs; --replay FILE \
+         plays it:\n\n{script}",
+        violation.check, violation.message
+    )
 }
 
 /// Takes guards away one by one.
