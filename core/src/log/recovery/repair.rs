@@ -8,7 +8,7 @@ use crate::ids::Offset;
 use crate::log::contents::Contents;
 use crate::log::error::{LogError, OnDisk};
 use crate::log::file::{read_file, remove_if_there};
-use crate::log::file_name::Kind;
+use crate::log::file_name::{self, Kind};
 use crate::log::index::{Entry, OffsetEntry, TimeEntry};
 use crate::log::log::{Active, Durability, Log};
 use crate::log::segment::{Segment, Written};
@@ -80,7 +80,12 @@ impl<D: Disk> Repair<D> {
         let cut_bytes = dropped.iter().map(|(_, len)| len).sum::<u64>()
             + assembly.segments.iter().map(|segment| segment.surplus).sum::<u64>();
 
-        let mut changes = superseded;
+        let mut changes = Vec::new();
+        // First of all, so that whoever comes after a crash gathers them too.
+        if context.distrusts_epochs {
+            changes.push(Change::Remove(directory.join(file_name::EPOCHS)));
+        }
+        changes.extend(superseded);
         for found in &plan.obsolete {
             changes.extend(segment_files(directory, found.base_offset));
             changes.push(Change::Remove(Kind::Snapshot.path(directory, found.base_offset)));

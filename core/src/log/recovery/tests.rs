@@ -341,6 +341,34 @@ fn epochs_that_contradict_the_batches_do_not_move_the_start() {
     }
 }
 
+/// Of which segments the batches are read depends on the state of their indexes, which a recovery mends one by one. It
+/// must not depend on that which epochs are found, be it that the recovery before was cut short in between.
+#[test]
+fn epochs_on_disk_that_flushed_batches_contradict_are_gathered_anew_by_every_recovery() {
+    // An epoch that is not there, one that begins elsewhere, one that never was.
+    for epochs in ["0\n2\n0 0\n1 12\n", "0\n3\n0 0\n1 12\n2 27\n", "0\n3\n0 0\n1 12\n5 23\n"] {
+        for call in 1..20 {
+            let disk = MemoryDisk::new(0);
+            let mut log =
+                Log::create(disk.clone(), path(), small(), Offset::ZERO, NOW).expect("an empty disk");
+            for n in 0..45 {
+                let epoch = LeaderEpoch((n >= 12).into()).max(LeaderEpoch(2 * i32::from(n >= 23)));
+                log.append(&ONE.batch(), epoch, NOW).expect("the disk works");
+            }
+            flush(&mut log);
+            let right = log.epochs().clone();
+            let disk = disk.restart_process();
+            disk.put(path().join("leader-epoch-checkpoint"), epochs.as_bytes());
+            disk.put(file(20, "index"), &[1]);
+            disk.crash_at(call);
+            let struck = recover(&disk, small(), flushed(45), false);
+            let disk = disk.restart_process();
+            assert_eq!(*unclean(&disk, flushed(45)).log.epochs(), right, "{epochs:?}, crash at {call}");
+            drop(struck);
+        }
+    }
+}
+
 #[test]
 fn segments_below_the_start_go_unread_and_the_start_is_kept() {
     let disk = disk_with(45, 0);

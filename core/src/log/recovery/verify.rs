@@ -29,6 +29,16 @@ struct Partial {
     read: u64,
 }
 
+/// How far it came.
+pub(super) enum Progress<F> {
+    /// There is more to read.
+    More(Verification<F>),
+    /// All segments are through.
+    Done,
+    /// What was flushed has other epochs than the checkpoint says: everything is to be read without it.
+    EpochsContradicted,
+}
+
 /// How a segment turned out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -40,24 +50,28 @@ enum End {
     Superseded,
     /// What follows is no batch, or not the next one.
     Torn,
+    /// The epoch checkpoint does not know a batch as what it is.
+    EpochsContradicted,
 }
 
-/// Reads on. `None` when all segments are through.
+/// Reads on.
 pub(super) fn step<D: Disk>(
     context: &Context<D>,
     plan: &mut Plan,
     assembly: &mut Assembly,
     verification: Option<Verification<D::File>>,
-) -> Result<Option<Verification<D::File>>, LogError> {
+) -> Result<Progress<D::File>, LogError> {
     let mut verification = match verification {
         Some(verification) => verification,
         None if plan.verify_from < plan.found.len() => Verification::begin(context, plan)?,
-        None => return Ok(None),
+        None => return Ok(Progress::Done),
     };
     let path = Kind::Log.path(&context.directory.path, verification.contents.base_offset);
     let end = verification.read(context, assembly).on(sites::RECOVERY_READ, &path)?;
-    if end == End::More {
-        return Ok(Some(verification));
+    match end {
+        End::More => return Ok(Progress::More(verification)),
+        End::EpochsContradicted => return Ok(Progress::EpochsContradicted),
+        End::Whole | End::Superseded | End::Torn => {}
     }
     let log_end = verification.contents.end_offset;
     let found = plan.found[plan.verify_from];
@@ -76,8 +90,8 @@ pub(super) fn step<D: Disk>(
         plan.verify_from = plan.found.len();
     }
     Ok(match plan.verify_from < plan.found.len() {
-        true => Some(Verification::begin(context, plan)?),
-        false => None,
+        true => Progress::More(Verification::begin(context, plan)?),
+        false => Progress::Done,
     })
 }
 
@@ -152,6 +166,9 @@ impl<F: File> Verification<F> {
             if crc != partial.header.crc && context.settings.checks_crc_in_recovery() {
                 return End::Torn;
             }
+            if contradicts(assembly, &partial.header) {
+                return End::EpochsContradicted;
+            }
             self.take_batch(&partial.header, context, assembly);
         }
     }
@@ -191,6 +208,7 @@ impl<F: File> Verification<F> {
                 tracing::warn!(directory = %context.directory.path.display(), offset = %header.base_offset,
                 leader_epoch = %header.leader_epoch, "a batch has an older leader epoch than the one before it")
             }
+            false if header.base_offset < assembly.epochs_known.end => {}
             false => drop(assembly.epochs.assign(header.leader_epoch, header.base_offset)),
         }
         if header.base_offset >= assembly.snapshot {
@@ -201,6 +219,14 @@ impl<F: File> Verification<F> {
 
 /// Whether a batch has an older leader epoch than those before it.
 fn falls(assembly: &Assembly, header: &BatchHeader) -> bool {
-    let before = assembly.epochs.latest().map_or(LeaderEpoch::NONE, |latest| latest.epoch);
+    let before = assembly.epochs.at(header.base_offset).unwrap_or(LeaderEpoch::NONE);
     (LeaderEpoch(0)..before).contains(&header.leader_epoch)
+}
+
+/// Whether a batch of what was flushed has another epoch than the checkpoint says.
+fn contradicts(assembly: &Assembly, header: &BatchHeader) -> bool {
+    let bounds = [Some(header.base_offset), header.last_offset()];
+    let mut known = bounds.into_iter().flatten().filter(|offset| assembly.epochs_known.contains(offset));
+    header.leader_epoch >= LeaderEpoch(0)
+        && known.any(|offset| assembly.epochs.at(offset) != Some(header.leader_epoch))
 }
