@@ -208,7 +208,7 @@ impl<F: File> Verification<F> {
                 tracing::warn!(directory = %context.directory.path.display(), offset = %header.base_offset,
                 leader_epoch = %header.leader_epoch, "a batch has an older leader epoch than the one before it")
             }
-            false if header.base_offset < assembly.epochs_known.end => {}
+            false if header.last_offset() < Some(assembly.epochs_known.end) => {}
             false => drop(assembly.epochs.assign(header.leader_epoch, header.base_offset)),
         }
         if header.base_offset >= assembly.snapshot {
@@ -225,8 +225,9 @@ fn falls(assembly: &Assembly, header: &BatchHeader) -> bool {
 
 /// Whether a batch of what was flushed has another epoch than the checkpoint says.
 fn contradicts(assembly: &Assembly, header: &BatchHeader) -> bool {
-    let bounds = [Some(header.base_offset), header.last_offset()];
-    let mut known = bounds.into_iter().flatten().filter(|offset| assembly.epochs_known.contains(offset));
-    header.leader_epoch >= LeaderEpoch(0)
-        && known.any(|offset| assembly.epochs.at(offset) != Some(header.leader_epoch))
+    let known = &assembly.epochs_known;
+    let first = header.base_offset.max(known.start);
+    let last = header.last_offset().map_or(first, |last| last.min(Offset(known.end.0 - 1)));
+    let is = |offset| assembly.epochs.at(offset) == Some(header.leader_epoch);
+    header.leader_epoch >= LeaderEpoch(0) && first <= last && !(is(first) && is(last))
 }
