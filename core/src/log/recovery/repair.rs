@@ -80,8 +80,10 @@ impl<D: Disk> Repair<D> {
         let cut_bytes = dropped.iter().map(|(_, len)| len).sum::<u64>()
             + assembly.segments.iter().map(|segment| segment.surplus).sum::<u64>();
 
-        let mut changes = Vec::new();
-        // First of all, so that whoever comes after a crash gathers them too.
+        // First of all what was not believed, while that is there for which it was not: whoever comes after a crash
+        // would else find a whole log beside it, and believe it.
+        let mut changes: Vec<Change> =
+            orphans.iter().map(|(kind, offset)| Change::Remove(kind.path(directory, *offset))).collect();
         if context.distrusts_epochs {
             changes.push(Change::Remove(directory.join(file_name::EPOCHS)));
         }
@@ -95,7 +97,6 @@ impl<D: Disk> Repair<D> {
         for &(base, _) in dropped.iter().rev() {
             changes.extend(segment_files(directory, base));
         }
-        changes.extend(orphans.iter().map(|(kind, offset)| Change::Remove(kind.path(directory, *offset))));
         snapshots.retain(|offset| plan.obsolete.iter().all(|found| found.base_offset != *offset));
         for segment in assembly.segments.iter().filter(|segment| segment.verified) {
             let base = segment.contents.base_offset;
