@@ -12,12 +12,11 @@ mod repair;
 mod trust;
 mod verify;
 
-use std::ops::Range;
 use std::path::PathBuf;
 
 use self::plan::Plan;
 use self::repair::Repair;
-use self::verify::{Progress, Verification};
+use self::verify::Verification;
 use super::Settings;
 use super::contents::Contents;
 use super::error::{DiskError, LogError, OnDisk};
@@ -104,8 +103,6 @@ struct Context<D: Disk> {
     checkpointed: Checkpointed,
     clean: bool,
     now: Timestamp,
-    /// Whether batches contradicted the epoch checkpoint, so that it is as if there were none.
-    distrusts_epochs: bool,
 }
 
 /// A segment that recovery has gone through.
@@ -126,8 +123,6 @@ struct Loaded {
 struct Assembly {
     segments: Vec<Loaded>,
     epochs: Epochs,
-    /// Of what offsets the epochs are from the checkpoint.
-    epochs_known: Range<Offset>,
     producers: Producers,
     /// Up to where the snapshot goes from which the producers were folded.
     snapshot: Offset,
@@ -153,8 +148,7 @@ impl<D: Disk> Recovery<D> {
         now: Timestamp,
     ) -> Self {
         let directory = Arc::new(Directory { disk, path });
-        let context = Context { directory, settings, checkpointed, clean, now, distrusts_epochs: false };
-        Self { context, phase: Phase::List }
+        Self { context: Context { directory, settings, checkpointed, clean, now }, phase: Phase::List }
     }
 
     fn advance(&mut self) -> Result<Option<Recovered<D>>, LogError> {
@@ -170,14 +164,8 @@ impl<D: Disk> Recovery<D> {
             },
             Phase::Verify(mut plan, mut assembly, verification) => {
                 match verify::step(context, &mut plan, &mut assembly, verification)? {
-                    Progress::More(verification) => Phase::Verify(plan, assembly, Some(verification)),
-                    Progress::Done => Phase::Repair(Repair::new(context, plan, assembly)),
-                    Progress::EpochsContradicted => {
-                        tracing::warn!(directory = %context.directory.path.display(),
-                            "the epochs contradict the batches and are gathered again");
-                        self.context.distrusts_epochs = true;
-                        Phase::List
-                    }
+                    Some(verification) => Phase::Verify(plan, assembly, Some(verification)),
+                    None => Phase::Repair(Repair::new(context, plan, assembly)),
                 }
             }
             Phase::Repair(mut repair) => match repair.next(context)? {

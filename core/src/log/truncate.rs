@@ -92,6 +92,7 @@ impl<D: Disk> Log<D> {
         if kept == 0 {
             // Of a log without records no epoch is known (Kafka's `truncateFullyAndStartAt` clears them too).
             self.epochs = Epochs::default();
+            self.durability.epochs.changed += 1;
         }
         self.cut_epochs(log_end);
         self.push_segment(file, log_end, now);

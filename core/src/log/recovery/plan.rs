@@ -92,7 +92,7 @@ impl Plan {
                 .collect(),
             obsolete: Vec::new(),
             log_start: context.checkpointed.log_start.max(Offset::ZERO),
-            epochs: if context.distrusts_epochs { None } else { read_epochs(context)? },
+            epochs: read_epochs(context)?,
             start_of_epochs: None,
         };
         for (&(offset, kind), &len) in &files {
@@ -160,23 +160,17 @@ impl Plan {
     }
 
     /// Loads epochs and producers as of the first segment to verify; when they are missing or damaged, more must be
-    /// verified. Of what was flushed the epochs come from the checkpoint even where batches are verified, which then
-    /// must agree: which segments are verified differs from one recovery to the next, and must not be seen in the
-    /// epochs.
+    /// verified.
     pub(super) fn assemble<D: Disk>(&mut self, context: &Context<D>) -> Result<Assembly, LogError> {
-        let (mut epochs, known_to) = match &self.epochs {
-            Some(epochs) => (epochs.clone(), context.checkpointed.recovery_point),
-            None => {
-                self.verify_from = 0;
-                (Epochs::default(), Offset::ZERO)
-            }
-        };
+        let mut epochs = self.epochs.clone().unwrap_or_else(|| {
+            self.verify_from = 0;
+            Epochs::default()
+        });
         let (snapshot, producers) = self.choose_snapshot(context)?;
-        let epochs_known = self.log_start..known_to.max(self.trusted_end());
-        epochs.truncate_from_end(epochs_known.end);
+        epochs.truncate_from_end(self.trusted_end());
         self.trusted.truncate(self.verify_from);
         let segments = std::mem::take(&mut self.trusted);
-        Ok(Assembly { segments, epochs, epochs_known, producers, snapshot })
+        Ok(Assembly { segments, epochs, producers, snapshot })
     }
 
     /// The epoch checkpoint is written by each flush and begins where the log began then, so it knows of a move of

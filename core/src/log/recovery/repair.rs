@@ -8,7 +8,7 @@ use crate::ids::Offset;
 use crate::log::contents::Contents;
 use crate::log::error::{LogError, OnDisk};
 use crate::log::file::{read_file, remove_if_there};
-use crate::log::file_name::{self, Kind};
+use crate::log::file_name::Kind;
 use crate::log::index::{Entry, OffsetEntry, TimeEntry};
 use crate::log::log::{Active, Durability, Log};
 use crate::log::segment::{Segment, Written};
@@ -84,9 +84,6 @@ impl<D: Disk> Repair<D> {
         // would else find a whole log beside it, and believe it.
         let mut changes: Vec<Change> =
             orphans.iter().map(|(kind, offset)| Change::Remove(kind.path(directory, *offset))).collect();
-        if context.distrusts_epochs {
-            changes.push(Change::Remove(directory.join(file_name::EPOCHS)));
-        }
         changes.extend(superseded);
         for found in &plan.obsolete {
             changes.extend(segment_files(directory, found.base_offset));

@@ -29,16 +29,6 @@ struct Partial {
     read: u64,
 }
 
-/// How far it came.
-pub(super) enum Progress<F> {
-    /// There is more to read.
-    More(Verification<F>),
-    /// All segments are through.
-    Done,
-    /// What was flushed has other epochs than the checkpoint says: everything is to be read without it.
-    EpochsContradicted,
-}
-
 /// How a segment turned out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -50,28 +40,24 @@ enum End {
     Superseded,
     /// What follows is no batch, or not the next one.
     Torn,
-    /// The epoch checkpoint does not know a batch as what it is.
-    EpochsContradicted,
 }
 
-/// Reads on.
+/// Reads on. `None` when all segments are through.
 pub(super) fn step<D: Disk>(
     context: &Context<D>,
     plan: &mut Plan,
     assembly: &mut Assembly,
     verification: Option<Verification<D::File>>,
-) -> Result<Progress<D::File>, LogError> {
+) -> Result<Option<Verification<D::File>>, LogError> {
     let mut verification = match verification {
         Some(verification) => verification,
         None if plan.verify_from < plan.found.len() => Verification::begin(context, plan)?,
-        None => return Ok(Progress::Done),
+        None => return Ok(None),
     };
     let path = Kind::Log.path(&context.directory.path, verification.contents.base_offset);
     let end = verification.read(context, assembly).on(sites::RECOVERY_READ, &path)?;
-    match end {
-        End::More => return Ok(Progress::More(verification)),
-        End::EpochsContradicted => return Ok(Progress::EpochsContradicted),
-        End::Whole | End::Superseded | End::Torn => {}
+    if end == End::More {
+        return Ok(Some(verification));
     }
     let log_end = verification.contents.end_offset;
     let found = plan.found[plan.verify_from];
@@ -90,8 +76,8 @@ pub(super) fn step<D: Disk>(
         plan.verify_from = plan.found.len();
     }
     Ok(match plan.verify_from < plan.found.len() {
-        true => Progress::More(Verification::begin(context, plan)?),
-        false => Progress::Done,
+        true => Some(Verification::begin(context, plan)?),
+        false => None,
     })
 }
 
@@ -166,9 +152,6 @@ impl<F: File> Verification<F> {
             if crc != partial.header.crc && context.settings.checks_crc_in_recovery() {
                 return End::Torn;
             }
-            if contradicts(assembly, &partial.header) {
-                return End::EpochsContradicted;
-            }
             self.take_batch(&partial.header, context, assembly);
         }
     }
@@ -208,7 +191,6 @@ impl<F: File> Verification<F> {
                 tracing::warn!(directory = %context.directory.path.display(), offset = %header.base_offset,
                 leader_epoch = %header.leader_epoch, "a batch has an older leader epoch than the one before it")
             }
-            false if header.last_offset() < Some(assembly.epochs_known.end) => {}
             false => drop(assembly.epochs.assign(header.leader_epoch, header.base_offset)),
         }
         if header.base_offset >= assembly.snapshot {
@@ -219,15 +201,6 @@ impl<F: File> Verification<F> {
 
 /// Whether a batch has an older leader epoch than those before it.
 fn falls(assembly: &Assembly, header: &BatchHeader) -> bool {
-    let before = assembly.epochs.at(header.base_offset).unwrap_or(LeaderEpoch::NONE);
+    let before = assembly.epochs.latest().map_or(LeaderEpoch::NONE, |latest| latest.epoch);
     (LeaderEpoch(0)..before).contains(&header.leader_epoch)
-}
-
-/// Whether a batch of what was flushed has another epoch than the checkpoint says.
-fn contradicts(assembly: &Assembly, header: &BatchHeader) -> bool {
-    let known = &assembly.epochs_known;
-    let first = header.base_offset.max(known.start);
-    let last = header.last_offset().map_or(first, |last| last.min(Offset(known.end.0 - 1)));
-    let is = |offset| assembly.epochs.at(offset) == Some(header.leader_epoch);
-    header.leader_epoch >= LeaderEpoch(0) && first <= last && !(is(first) && is(last))
 }

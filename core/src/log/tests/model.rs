@@ -502,3 +502,18 @@ fn the_marker_of_a_clean_shutdown_is_gone_before_anything_is_loaded() {
     let disk = disk.restart_machine(PowerLoss::Everything);
     assert!(disk.bytes(Path::new("/data/.kafka_cleanshutdown")).is_err(), "KAFKA-10471");
 }
+
+/// A leader's log may begin with a gap. The follower that is cut inside its first batch is empty again, and the epochs
+/// on disk must not say otherwise.
+#[test]
+fn a_log_that_was_cut_to_nothing_forgets_its_epochs_on_disk_too() {
+    let mut world = World::new(0);
+    world.apply(Op::Replicate { gap: 2, count: 3, payload_len: 0 });
+    world.apply(Op::Flush(FlushScope::Names));
+    world.apply(Op::Append { count: 1, payload_len: 0, timestamp: 0, producer: 0 });
+    world.apply(Op::Truncate { percent: 50 });
+    assert_eq!((world.log.log_start(), world.log.log_end()), (Offset::ZERO, Offset::ZERO));
+    world.close().expect("the disk works");
+    world.reopen(None, true);
+    assert_eq!((world.log.log_start(), world.log.log_end()), (Offset::ZERO, Offset::ZERO));
+}
