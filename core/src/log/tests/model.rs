@@ -311,6 +311,7 @@ impl World {
             }
         };
         assert!(recovered.clean || !clean, "a clean shutdown is recognised");
+        now(recovered.settle()).expect("the disk works");
         self.dir = dir;
         self.check_recovered(recovered, checkpointed, power.is_some());
         now(self.dir.lower_recovery_point(PARTITION, self.log.recovery_point())).expect("the disk works");
