@@ -154,7 +154,7 @@ fn acknowledge(world: &mut World, state: &mut State, index: usize, waiting: &Wai
 }
 
 /// A leader appended: only with enough in sync, and nothing that another one wrote at that offset in that epoch.
-pub fn appended(world: &World, state: &State, index: usize) -> Checked {
+pub fn appended(world: &World, state: &State, index: usize, acks: Acks) -> Checked {
     if world.scope.only_loss {
         return Ok(());
     }
@@ -162,13 +162,7 @@ pub fn appended(world: &World, state: &State, index: usize) -> Checked {
     let Some(replica) = broker.leading() else { return Ok(()) };
     let in_sync = replica.committed_isr().len();
     let needed = world.scope.min_insync_replicas;
-    let waits_for_all = match &broker.life {
-        super::broker::Life::Up { waiting, .. } => {
-            waiting.last().is_some_and(|waiting| waiting.acks == Acks::All)
-        }
-        super::broker::Life::Down { .. } => false,
-    };
-    if in_sync < needed && waits_for_all {
+    if in_sync < needed && acks == Acks::All {
         return violated(
             ACKNOWLEDGEMENT,
             format!("leader {} takes acks=all with {in_sync} of {needed} in sync", broker.id),

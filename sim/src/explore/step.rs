@@ -148,7 +148,7 @@ impl Steps<'_> {
         let checked =
             check::after_event(self.world, &self.from, &mut state, broker, acknowledged).and_then(|()| {
                 match step {
-                    Step::Append(..) => check::appended(self.world, &state, broker),
+                    Step::Append(_, acks) => check::appended(self.world, &state, broker, acks),
                     _ => Ok(()),
                 }
             });

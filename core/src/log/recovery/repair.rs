@@ -26,7 +26,7 @@ pub(super) struct Repair<D: Disk> {
     producers: Producers,
     snapshots: Vec<Offset>,
     changes: Vec<Change>,
-    /// Segments whose end is cut off.
+    /// Segments that stay and whose end is cut off.
     cut: Vec<PathBuf>,
     cut_bytes: u64,
     log_start: Offset,
@@ -106,12 +106,9 @@ impl<D: Disk> Repair<D> {
             }
         }
         changes.reverse();
-        let cut = |change: &Change| match change {
-            Change::Cut(path, _) => Some(path.clone()),
-            Change::Remove(_) => None,
-        };
-        let cut = changes.iter().filter_map(cut).collect();
         let Assembly { segments, epochs, producers, .. } = assembly;
+        let cut = segments.iter().filter(|segment| segment.surplus > 0);
+        let cut = cut.map(|segment| Kind::Log.path(directory, segment.contents.base_offset)).collect();
         let verified = segments.iter().filter(|segment| segment.verified);
         Self {
             flushed: flushed(context, &segments),

@@ -518,3 +518,17 @@ fn a_log_that_was_cut_to_nothing_forgets_its_epochs_on_disk_too() {
     world.reopen(None, true);
     assert_eq!((world.log.log_start(), world.log.log_end()), (Offset::ZERO, Offset::ZERO));
 }
+
+/// A cut to nothing was cut short before the old files were gone, behind a start that DeleteRecords had moved: the
+/// recovery cuts a segment off and then removes it. It is not looked for afterwards.
+#[test]
+fn a_segment_that_is_cut_and_then_removed_is_not_settled() {
+    let mut world = World::new(0);
+    world.apply(Op::Replicate { gap: 1, count: 2, payload_len: 0 });
+    world.apply(Op::Roll);
+    world.apply(Op::Flush(FlushScope::Sealed));
+    world.apply(Op::AdvanceStart { percent: 67 });
+    world.apply(Op::CrashAt { call: 3, power: None });
+    world.apply(Op::Truncate { percent: 0 });
+    world.check_derived();
+}
