@@ -252,8 +252,8 @@ impl<D: Disk> LogDir<D> {
     }
 
     /// Makes sure that the checkpoint does not say more of one log than `recovery_point`. To be called after a
-    /// recovery, and after a cut that says so, before anything is appended: the next recovery does not verify what
-    /// lies below the recovery point. Not at the same time as [`LogDir::write_recovery_points`].
+    /// recovery before anything is appended, and before a cut below the point
+    /// ([`Log::end_of_cut`](super::Log::end_of_cut)): the next recovery does not verify what lies below it. Not at the same time as [`LogDir::write_recovery_points`].
     ///
     /// # Errors
     /// When a disk call fails.

@@ -38,7 +38,6 @@ pub use flush::{Flush, FlushScope};
 pub use log::Log;
 pub use recovery::{Recovered, Recovery};
 pub use retention::{Retained, SegmentRemoval};
-pub use truncate::Truncated;
 pub use view::{Slice, View};
 
 use crate::museum::{Switch, Switches};

@@ -328,7 +328,7 @@ fn after_a_cut_appends_go_to_a_new_file() {
     append_many(&mut log, 25);
     let slice = log.view().read(Offset(10), Offset(25), 10_000, true).expect("inside");
     let truncated = log.truncate_to(Offset(13), NOW).expect("the disk works");
-    assert_eq!(truncated, Truncated { log_end: Offset(13), below_flushed: false });
+    assert_eq!(truncated, Offset(13));
     let cut = disk.bytes("/p/00000000000000000010.log").expect("it stays");
     log.append(&ONE.batch(), LeaderEpoch(1), NOW).expect("the disk works");
     assert_eq!(disk.bytes("/p/00000000000000000010.log").expect("it stays"), cut);
@@ -349,12 +349,12 @@ fn a_cut_takes_whole_batches_epochs_and_producers_with_it() {
         append(&mut log, Sent { producer: 7, sequence: 2 * sequence, count: 2, ..ONE });
     }
     log.begin_epoch(LeaderEpoch(3));
-    assert_eq!(log.truncate_to(Offset(60), NOW).expect("works").log_end, Offset(60));
+    assert_eq!(log.truncate_to(Offset(60), NOW).expect("works"), Offset(60));
     assert_eq!(log.latest_epoch().expect("written").epoch, EPOCH, "KAFKA-10706");
-    assert_eq!(log.truncate_to(Offset(25), NOW).expect("works").log_end, Offset(24));
+    assert_eq!(log.truncate_to(Offset(25), NOW).expect("works"), Offset(24));
     let last = log.producers().get(ProducerId(7)).expect("written").batches.back().copied();
     assert_eq!(last.expect("written").last_offset, Offset(23));
-    assert_eq!(log.truncate_to(Offset(0), NOW).expect("works").log_end, Offset(0));
+    assert_eq!(log.truncate_to(Offset(0), NOW).expect("works"), Offset(0));
     assert!(log.producers().is_empty() && log.epochs().entries().is_empty());
     assert_eq!(append(&mut log, ONE).base_offset, Offset(0));
 }
@@ -367,7 +367,7 @@ fn a_cut_below_the_start_begins_the_log_anew() {
     assert!(log.advance_log_start(Offset(22)));
     log.delete_old_segments(NOW, Offset(25)).expect("the disk works");
     let truncated = log.truncate_to(Offset(5), NOW).expect("the disk works");
-    assert_eq!((truncated.log_end, log.log_start(), log.segment_count()), (Offset(5), Offset(5), 1));
+    assert_eq!((truncated, log.log_start(), log.segment_count()), (Offset(5), Offset(5), 1));
 }
 
 #[test]
@@ -378,8 +378,8 @@ fn a_flush_that_a_cut_overtook_proves_nothing() {
     assert_eq!(flush(&mut log), Some(Offset(15)));
     append_many(&mut log, 5);
     let overtaken = log.begin_flush(FlushScope::Everything);
-    let truncated = log.truncate_to(Offset(12), NOW).expect("the disk works");
-    assert!(truncated.below_flushed);
+    assert_eq!(log.end_of_cut(Offset(12)).expect("works"), Some(Offset(12)), "below what was flushed");
+    assert_eq!(log.truncate_to(Offset(12), NOW).expect("works"), Offset(12));
     append_many(&mut log, 8);
     now(overtaken.sync()).expect("the disk works");
     assert_eq!(log.end_flush(overtaken), None);

@@ -16,18 +16,6 @@ use crate::time::Timestamp;
 /// How much is read at once to fold producers again.
 const FOLD_BYTES: usize = 64 << 10;
 
-/// What a cut did.
-#[must_use = "a lower recovery point must be on disk before anything is appended"]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Truncated {
-    /// The new log end: the offset asked for, or less when that lay inside a batch or behind a gap.
-    pub log_end: Offset,
-    /// Whether the cut went below what was flushed. Then
-    /// [`LogDir::lower_recovery_point`](super::dir::LogDir::lower_recovery_point) must be told [`Log::recovery_point`]
-    /// before anything is appended: a recovery does not verify what lies below it.
-    pub below_flushed: bool,
-}
-
 /// Where a log is cut.
 struct Cut {
     /// The log's new end.
@@ -39,25 +27,48 @@ struct Cut {
 }
 
 impl<D: Disk> Log<D> {
-    /// Cuts the log's end to `offset`. Later appends go to a new file, so that bytes which were handed to a reader
-    /// are never overwritten. A cut below the log's start empties the log, which then begins at `offset`.
+    /// Where [`Log::truncate_to`] would end the log; `None` when nothing would be cut.
+    ///
+    /// Where that is below [`Log::recovery_point`], [`LogDir::lower_recovery_point`](super::dir::LogDir::lower_recovery_point)
+    /// must be told so before the cut: a recovery does not verify what lies below the point, and a loss of power may
+    /// leave any part of a cut, such as that of an index without that of the batches it is of.
     ///
     /// # Errors
     /// When a disk call fails, or when what is left cannot be read; then the log takes no more writes.
-    pub fn truncate_to(&mut self, offset: Offset, now: Timestamp) -> Result<Truncated, LogError> {
+    pub fn end_of_cut(&mut self, offset: Offset) -> Result<Option<Offset>, LogError> {
+        if offset >= self.log_end {
+            return Ok(None);
+        }
+        let written = self.active_segment().write_buffered().map_err(LogError::from);
+        let cut = written.and_then(|()| self.find_cut(offset.max(Offset::ZERO)));
+        Ok(Some(self.failing(cut)?.log_end))
+    }
+
+    /// Cuts the log's end to `offset`, or before it when that lies inside a batch or behind a gap, and returns where the
+    /// log ends. Later appends go to a new file, so that bytes which were handed to a reader are never overwritten. A
+    /// cut below the log's start empties the log, which then begins at `offset`. See [`Log::end_of_cut`] for what must
+    /// come before.
+    ///
+    /// # Errors
+    /// When a disk call fails, or when what is left cannot be read; then the log takes no more writes.
+    pub fn truncate_to(&mut self, offset: Offset, now: Timestamp) -> Result<Offset, LogError> {
         self.cut_epochs(offset);
         if offset >= self.log_end {
-            return Ok(Truncated { log_end: self.log_end, below_flushed: false });
+            return Ok(self.log_end);
         }
         self.durability.generation += 1;
         let cut = self.cut(offset.max(Offset::ZERO), now);
+        self.failing(cut)?;
+        self.durability.flushed = self.durability.flushed.min(self.log_end);
+        Ok(self.log_end)
+    }
+
+    /// Nobody knows what the log is when a cut fails in between.
+    fn failing<T>(&mut self, cut: Result<T, LogError>) -> Result<T, LogError> {
         if cut.is_err() && self.settings.stops_at_io_error() {
             self.failed = true;
         }
-        cut?;
-        let below_flushed = self.log_end < self.durability.flushed;
-        self.durability.flushed = self.durability.flushed.min(self.log_end);
-        Ok(Truncated { log_end: self.log_end, below_flushed })
+        cut
     }
 
     /// The new segment comes first: a crash in between leaves a log that it ends, whatever else is still there.

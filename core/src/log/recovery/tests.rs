@@ -259,7 +259,7 @@ fn a_cut_that_was_lost_with_the_power_does_not_bring_old_batches_back_behind_new
     let (long, stale) =
         (disk.bytes(file(0, "log")).expect("there"), disk.bytes(file(10, "log")).expect("there"));
     let mut log = unclean(&disk, flushed(0)).log;
-    assert_eq!(log.truncate_to(Offset(5), NOW).expect("works").log_end, Offset(5));
+    assert_eq!(log.truncate_to(Offset(5), NOW).expect("works"), Offset(5));
     for _ in 5..10 {
         log.append(&ONE.batch(), LeaderEpoch(1), NOW).expect("the disk works");
     }
@@ -301,7 +301,7 @@ fn a_cut_that_was_lost_is_noticed_below_the_recovery_point_too() {
     let disk = disk_with(15, 15);
     let long = disk.bytes(file(0, "log")).expect("there");
     let mut log = unclean(&disk, flushed(15)).log;
-    assert!(log.truncate_to(Offset(5), NOW).expect("works").below_flushed);
+    assert_eq!(log.truncate_to(Offset(5), NOW).expect("works"), Offset(5));
     let disk = disk.restart_process();
     disk.put(file(0, "log"), &long);
     let mut recovered = unclean(&disk, flushed(15));
@@ -493,7 +493,7 @@ fn a_recovery_that_is_cut_short_brings_nothing_back_that_a_newer_segment_superse
         let disk = disk_with(15, 0);
         let long = disk.bytes(file(0, "log")).expect("there");
         let mut log = unclean(&disk, flushed(0)).log;
-        assert_eq!(log.truncate_to(Offset(5), NOW).expect("works").log_end, Offset(5));
+        assert_eq!(log.truncate_to(Offset(5), NOW).expect("works"), Offset(5));
         log.append(&ONE.batch(), LeaderEpoch(1), NOW).expect("the disk works");
         let disk = disk.restart_process();
         disk.put(file(0, "log"), &long);

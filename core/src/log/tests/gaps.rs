@@ -29,7 +29,7 @@ fn a_cut_behind_a_gap_ends_the_log_with_the_batch_before_it() {
         append_many(&mut log, 5);
         let batch = at(Sent { count: 2, ..ONE }, Offset(50), EPOCH);
         log.append_as_follower(&batch, NOW).expect("it follows");
-        assert_eq!(log.truncate_to(Offset(target), NOW).expect("works").log_end, Offset(5), "{target}");
+        assert_eq!(log.truncate_to(Offset(target), NOW).expect("works"), Offset(5), "{target}");
         append(&mut log, ONE);
         let disk = disk.restart_process();
         let recovered = recover(&disk, small(), Checkpointed::default(), false).expect("works");

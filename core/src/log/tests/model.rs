@@ -240,13 +240,13 @@ impl World {
         self.cutting = true;
         // A new leader's first batches come in a new epoch.
         self.epoch.0 += 1;
-        let truncated = self.log.truncate_to(target, NOW).map_err(drop)?;
-        assert_eq!(truncated.log_end, cut.max(Offset(start)));
-        self.written = truncated.log_end;
-        if truncated.below_flushed {
-            now(self.dir.lower_recovery_point(PARTITION, self.log.recovery_point())).map_err(drop)?;
+        if let Some(end) = self.log.end_of_cut(target).map_err(drop)? {
+            now(self.dir.lower_recovery_point(PARTITION, end)).map_err(drop)?;
         }
-        self.struck = self.struck.min(truncated.log_end);
+        let log_end = self.log.truncate_to(target, NOW).map_err(drop)?;
+        assert_eq!(log_end, cut.max(Offset(start)));
+        self.written = log_end;
+        self.struck = self.struck.min(log_end);
         Ok(())
     }
 
@@ -531,4 +531,22 @@ fn a_segment_that_is_cut_and_then_removed_is_not_settled() {
     world.apply(Op::CrashAt { call: 3, power: None });
     world.apply(Op::Truncate { percent: 0 });
     world.check_derived();
+}
+
+/// Of a cut below what was flushed a loss of power may leave the part of the time index alone.
+#[test]
+fn a_cut_below_the_recovery_point_lowers_it_first() {
+    for seed in 0..40 {
+        let mut world = World::new(seed);
+        for timestamp in [5, 60, 0, 0] {
+            world.apply(Op::Append { count: 1, payload_len: 100, timestamp, producer: 0 });
+        }
+        world.apply(Op::Roll);
+        world.apply(Op::Append { count: 1, payload_len: 100, timestamp: 0, producer: 0 });
+        world.apply(Op::CleanRestart);
+        world.apply(Op::CutPower(PowerLoss::Everything));
+        let (site, power) = (sites::TRUNCATE_FOLD, Some(PowerLoss::Subset));
+        world.apply(Op::CrashInCut { site, percent: 25, power });
+        world.check_derived();
+    }
 }
