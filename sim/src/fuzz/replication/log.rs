@@ -137,7 +137,15 @@ impl FuzzLog {
         }
     }
 
-    /// Cuts the end.
+    /// Cuts the end; below its start the log is emptied, and `hash` is that of what its leader has below the cut.
+    pub fn truncate_as_leader(&mut self, to: i64, hash: u64) {
+        if to < self.start {
+            return self.start_over(to, hash);
+        }
+        self.truncate(to);
+    }
+
+    /// Cuts the end, at the start or above.
     pub fn truncate(&mut self, to: i64) {
         if !may_keep_epochs(Offset(to), self.log_end(), self.switches) {
             self.epochs.truncate_from_end(Offset(to));

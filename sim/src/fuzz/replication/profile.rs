@@ -121,7 +121,7 @@ impl Profile {
         let mins = if budget == Budget::Lossy { [2, 2, 2, 2, 3] } else { [1, 1, 2, 2, 3] };
         let min_insync_replicas = mins[rng.below(5) as usize].min(replicas);
         let flush_before_ack = budget == Budget::FlushedLossy || rng.chance(0.1);
-        let has_retention = rng.chance(0.15) && budget != Budget::Beyond;
+        let has_retention = rng.chance(0.15);
         let mut weights = USUAL;
         for weight in &mut weights {
             *weight = match rng.below(6) {
