@@ -120,6 +120,12 @@ impl FuzzLog {
         &entries[..count.min(entries.len())]
     }
 
+    /// Whether both end at one offset, with the same entries as far down as both go.
+    pub fn holds_the_same_as(&self, other: &Self) -> bool {
+        let first = self.start.max(other.start);
+        self.end() == other.end() && (first..self.end()).all(|offset| self.entry(offset) == other.entry(offset))
+    }
+
     /// The epoch cache, for the machine's own entry at an election.
     pub fn assign_epoch(&mut self, epoch: LeaderEpoch, start: Offset) {
         self.epochs.assign(epoch, start);
