@@ -123,7 +123,8 @@ impl FuzzLog {
     /// Whether both end at one offset, with the same entries as far down as both go.
     pub fn holds_the_same_as(&self, other: &Self) -> bool {
         let first = self.start.max(other.start);
-        self.end() == other.end() && (first..self.end()).all(|offset| self.entry(offset) == other.entry(offset))
+        self.end() == other.end()
+            && (first..self.end()).all(|offset| self.entry(offset) == other.entry(offset))
     }
 
     /// The epoch cache, for the machine's own entry at an election.
