@@ -4,7 +4,7 @@ use jangbu_core::museum::{Switch, Switches};
 
 use super::action::Action::{
     self, Crash, Deliver, Drain, Exchange, Fetch, Flush, LoseDirectory, Metadata, Prefer, Produce, Reassign,
-    Restart, Retain, Retry, Sessions, Tick, Timers, Write,
+    Restart, Retain, Retry, Sessions, Tick, Timers, Write, Zombie,
 };
 use super::check::Violation;
 use super::log::Entry;
@@ -481,6 +481,40 @@ fn beyond_the_budget_a_difference_in_what_both_hold_is_seen_wherever_the_logs_be
     log.truncate(1);
     log.append(Entry { value: entry.value + 1, ..entry }, false);
     assert_eq!(super::check::converged(&world).expect_err("another record at offset 1").check, "W3");
+}
+
+#[test]
+fn a_deposed_controller_names_no_new_leader_for_it_can_commit_no_election() {
+    let profile = Profile {
+        brokers: 3,
+        replicas: 3,
+        min_insync_replicas: 1,
+        budget: Budget::KillsOnly,
+        flush_before_ack: false,
+        lag_ms: 10000,
+        clock_rates: [1000, 1000, 950, 950, 1050],
+        clients: vec![None],
+        has_retention: false,
+        stays_down: Some(1),
+        window: 2,
+        ..calm()
+    };
+    let schedule = [
+        Tick { ms: 2500 },
+        Tick { ms: 9500 },
+        Timers { broker: 1 },
+        Deliver { from: 1, to: 0, kind: AlterPartition, nth: 0 },
+        Deliver { from: 1, to: 0, kind: Heartbeat, nth: 0 },
+        Reassign { brokers: 4 },
+        Crash { broker: 2, lost: 0 },
+        Restart { broker: 2 },
+        Metadata { broker: 1, states: 4 },
+        Deliver { from: 2, to: 0, kind: Register, nth: 0 },
+        Fetch { broker: 3 },
+        Deliver { from: 3, to: 1, kind: Kind::Fetch, nth: 0 },
+        Zombie { broker: 1, back: 1 },
+    ];
+    assert_eq!(violation(&profile, &schedule), Option::None);
 }
 
 #[test]
