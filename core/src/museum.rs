@@ -22,6 +22,9 @@ macro_rules! switches {
 switches! {
     /// A proposal of another version of the partition's registration is accepted.
     NoPartitionEpoch = "B5", "no-partition-epoch";
+    /// A proposal that is refused for a replica that may not join leaves the version of the partition's registration as
+    /// it is, so that an older copy of it is accepted later.
+    IneligibleKeepsEpoch = "B5", "ineligible-keeps-epoch";
     /// A proposal may name another incarnation of a replica than lives now (KIP-903, KAFKA-14139).
     NoBrokerEpoch = "B6", "no-broker-epoch";
     /// A leader names the incarnation of a replica that joins by what it reads when it sends, not by the fetch that showed

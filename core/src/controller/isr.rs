@@ -43,7 +43,7 @@ impl Controller {
         let name = proposal.partition;
         let (topic, partition) = self.find_partition(name)?;
         if let Err(refusal) = self.check_proposal(broker, partition, proposal) {
-            if matches!(refusal, Rejection::IneligibleReplica(_)) {
+            if self.proves_refusal(&refusal) {
                 records.push(Self::outdate_copies(name, partition)?.into());
             }
             return Err(refusal);
@@ -65,6 +65,13 @@ impl Controller {
         records.push(record.into());
         // The proposal completed a reassignment that takes the leader away: it must read of it before it asks again.
         if next.leader == broker { Ok(state(&next)) } else { Err(Rejection::NewLeaderElected) }
+    }
+
+    /// Whether a refusal tells the leader that its proposal was not carried out and never will be, which has to be made
+    /// true.
+    fn proves_refusal(&self, refusal: &Rejection) -> bool {
+        matches!(refusal, Rejection::IneligibleReplica(_))
+            && !self.settings.switches.off(Switch::IneligibleKeepsEpoch)
     }
 
     /// Raises the partition epoch and nothing else. INELIGIBLE_REPLICA lets the leader take its proposal back (KIP-497),

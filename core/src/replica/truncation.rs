@@ -36,7 +36,8 @@ impl Replica {
     pub(super) fn divergence(&self, fetch: &ReplicaFetch, log: &dyn LogView) -> Divergence {
         let switches = self.settings.switches;
         if fetch.last_fetched_epoch == LeaderEpoch::NONE {
-            // An empty log, which is a prefix of any that begins where it ends.
+            // An empty log has nothing to be compared and goes on at its end, wherever this one begins: its records were
+            // removed, and sending it back for those of another history would make it lack what it was counted for.
             return match fetch.fetch_offset <= log.log_end() {
                 true => Divergence::None,
                 false => Divergence::At(EpochEnd { epoch: LeaderEpoch::NONE, end: log.log_end() }),

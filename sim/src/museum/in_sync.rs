@@ -39,6 +39,15 @@ pub const EXHIBITS: &[Exhibit] = &[
         FOUND,
     ),
     Exhibit::new(
+        Switch::IneligibleKeepsEpoch,
+        "KIP-497, KAFKA-8836: a proposal that was refused for a fenced replica is taken back, and an older copy of it is accepted when the replica serves again",
+        "the replica is elected without what was acknowledged",
+        Shown::Tested(
+            "an_older_copy_of_a_proposal_that_was_refused_for_a_fenced_replica_is_not_carried_out_when_it_serves_again",
+            "too rare for chance: two copies of one proposal, one of which arrives while the replica is fenced and the other when it serves again, with no other change between",
+        ),
+    ),
+    Exhibit::new(
         Switch::NoBrokerEpoch,
         "KIP-903, KAFKA-14139: a follower joins by the fetches of an incarnation whose log was longer",
         "acknowledged records are lost",

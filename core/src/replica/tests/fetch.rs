@@ -75,6 +75,20 @@ fn an_empty_log_is_a_prefix_of_any_that_begins_there() {
 }
 
 #[test]
+fn a_log_that_retention_emptied_goes_on_at_its_end_though_its_leaders_begins_below() {
+    let mut leader = Script::with_log(&[1, 1, 1]).lead(2, &[1, 2]);
+    let fetch = leader.fetch_of(2, 2, -1);
+    assert_eq!(leader.handle(&fetch), FetchDecision::Read { from: Offset(2), bound: Offset(3) });
+    let mut follower = Script::new();
+    (follower.log.start, follower.log.end) = (2, 2);
+    follower.metadata(2, 2, &[1, 2]);
+    let response = follower.response(FetchBody::Records, 3);
+    assert_eq!(response.log_start, Offset(0));
+    let action = follower.replica.handle_fetch_response(&response, &follower.log);
+    assert_eq!(action, FollowerAction::Append, "in sync, it must never fall below what it was counted for");
+}
+
+#[test]
 fn a_response_to_another_offset_epoch_or_role_is_ignored() {
     let mut script = Script::with_log(&[1, 1]);
     script.metadata(2, 2, &[1, 2]);

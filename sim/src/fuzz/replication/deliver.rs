@@ -158,7 +158,12 @@ impl World {
             log_start: Offset(start),
             body,
         };
-        let start_hash = broker.log.hash_at(start).unwrap_or(0);
+        // A log that is emptied begins at the leader's start, or where the leader says that the logs part.
+        let begins_at = match body {
+            FetchBody::Diverging(end) => end.end.0,
+            _ => start,
+        };
+        let start_hash = broker.log.hash_at(begins_at).unwrap_or(0);
         self.send(number, from, process, 0, Body::FetchResponse { round, response, entries, start_hash });
         self.after_event(number, high_watermark)
     }
@@ -200,7 +205,7 @@ impl World {
                 }
             }
             FollowerAction::Truncate(cut) => {
-                broker.log.truncate(cut.to.0);
+                broker.log.truncate_as_leader(cut.to.0, start_hash);
                 broker.replica.truncated(&broker.log);
                 self.counts.truncations += u64::from(cut.to.0 < end);
                 check::committed_stays(self, number, cut.to.0)?;

@@ -120,6 +120,13 @@ impl FuzzLog {
         &entries[..count.min(entries.len())]
     }
 
+    /// Whether both end at one offset, with the same entries as far down as both go.
+    pub fn holds_the_same_as(&self, other: &Self) -> bool {
+        let first = self.start.max(other.start);
+        self.end() == other.end()
+            && (first..self.end()).all(|offset| self.entry(offset) == other.entry(offset))
+    }
+
     /// The epoch cache, for the machine's own entry at an election.
     pub fn assign_epoch(&mut self, epoch: LeaderEpoch, start: Offset) {
         self.epochs.assign(epoch, start);
@@ -137,7 +144,15 @@ impl FuzzLog {
         }
     }
 
-    /// Cuts the end.
+    /// Cuts the end; below its start the log is emptied, and `hash` is that of what its leader has below the cut.
+    pub fn truncate_as_leader(&mut self, to: i64, hash: u64) {
+        if to < self.start {
+            return self.start_over(to, hash);
+        }
+        self.truncate(to);
+    }
+
+    /// Cuts the end, at the start or above.
     pub fn truncate(&mut self, to: i64) {
         if !may_keep_epochs(Offset(to), self.log_end(), self.switches) {
             self.epochs.truncate_from_end(Offset(to));

@@ -121,7 +121,7 @@ impl Profile {
         let mins = if budget == Budget::Lossy { [2, 2, 2, 2, 3] } else { [1, 1, 2, 2, 3] };
         let min_insync_replicas = mins[rng.below(5) as usize].min(replicas);
         let flush_before_ack = budget == Budget::FlushedLossy || rng.chance(0.1);
-        let has_retention = rng.chance(0.15) && budget != Budget::Beyond;
+        let has_retention = rng.chance(0.15);
         let mut weights = USUAL;
         for weight in &mut weights {
             *weight = match rng.below(6) {
@@ -190,7 +190,8 @@ impl Profile {
     pub fn as_code(&self) -> String {
         format!(
             "Profile {{ brokers: {}, replicas: {}, min_insync_replicas: {}, budget: Budget::{:?}, flush_before_ack: {}, \
-             lag_ms: {}, clock_rates: {:?}, clients: vec!{:?}, has_retention: {}, stays_down: {:?}, window: {}, ..calm() }}",
+             lag_ms: {}, clock_rates: {:?}, clients: vec!{:?}, unclean_election: {}, \
+             has_retention: {}, stays_down: {:?}, window: {}, ..calm() }}",
             self.brokers,
             self.replicas,
             self.min_insync_replicas,
@@ -199,6 +200,7 @@ impl Profile {
             self.lag_ms,
             self.clock_rates,
             self.clients,
+            self.unclean_election,
             self.has_retention,
             self.stays_down,
             self.window,

@@ -351,9 +351,10 @@ impl Quorum {
     }
 
     /// A controller that was deposed and does not know it judges a proposal on the state `back` changes ago. It can
-    /// commit nothing, so only what it refuses is answered; what it accepts stays unanswered. Nor does it say that a
-    /// replica is ineligible: a controller tells that, which proves that a change was not made, only when its leadership
-    /// is confirmed.
+    /// commit nothing, so only what it refuses without a record is answered; what it accepts stays unanswered, and so does
+    /// NEW_LEADER_ELECTED, which accepts a proposal that takes the leader away. Nor does it say that a replica is
+    /// ineligible: a controller tells that, which proves that a change was not made, only when its leadership is
+    /// confirmed.
     pub fn refuse_as_zombie(
         &self,
         id: BrokerId,
@@ -365,6 +366,9 @@ impl Quorum {
         let next = Offset(image.offset.0 + 1);
         let zombie = Controller::new(self.settings, image);
         let decision = zombie.decide(&self.proposal(id, broker_epoch, asked), next, &mut || 0);
+        if decision.as_ref().is_ok_and(|decision| !decision.records.is_empty()) {
+            return None;
+        }
         let result = alter_partition::outcome(decision.map(|decision| decision.response));
         result.err().filter(|rejection| *rejection != AlterPartitionRejection::IneligibleReplica)
     }

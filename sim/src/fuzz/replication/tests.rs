@@ -4,14 +4,15 @@ use jangbu_core::museum::{Switch, Switches};
 
 use super::action::Action::{
     self, Crash, Deliver, Drain, Exchange, Fetch, Flush, LoseDirectory, Metadata, Prefer, Produce, Reassign,
-    Restart, Retain, Retry, Sessions, Tick, Timers, Write,
+    Restart, Retain, Retry, Sessions, Tick, Timers, Write, Zombie,
 };
 use super::check::Violation;
+use super::log::Entry;
 use super::message::Kind::{
     self, AlterPartition, AlterPartitionAnswer, FetchResponse, Heartbeat, HeartbeatAnswer, ProduceAnswer,
     Register, Registered,
 };
-use super::profile::ClientKind::{Idempotent, Leader, None};
+use super::profile::ClientKind::{All, Idempotent, Leader, None};
 use super::profile::{Budget, Profile};
 use super::run::{Settings, find, find_by, run};
 use super::shrink::replay;
@@ -410,6 +411,108 @@ fn an_older_copy_of_a_proposal_that_was_refused_for_a_fenced_replica_is_not_carr
         Exchange { broker: 3 },
         Deliver { from: 1, to: 0, kind: AlterPartition, nth: 1 },
         Deliver { from: 2, to: 0, kind: Heartbeat, nth: 0 },
+    ];
+    assert_eq!(violation(&profile, &schedule), Option::None);
+    let switches = Switches::default().with(Switch::IneligibleKeepsEpoch);
+    let found = violation(&Profile { switches, ..profile }, &schedule).expect("broker 2 is not waited for");
+    assert_eq!(found.check, "W4");
+}
+
+/// What retention removed of a history that an unclean election ended.
+fn removed_from_a_history_that_an_unclean_election_ended() -> (Profile, Vec<Action>) {
+    let profile = Profile {
+        brokers: 3,
+        replicas: 3,
+        min_insync_replicas: 1,
+        budget: Budget::Beyond,
+        flush_before_ack: false,
+        lag_ms: 10000,
+        clock_rates: [1000, 1000, 1050, 1050, 950],
+        clients: vec![All],
+        unclean_election: true,
+        has_retention: true,
+        stays_down: Option::None,
+        window: 2,
+        ..calm()
+    };
+    let schedule = vec![
+        Crash { broker: 1, lost: 4 },
+        Crash { broker: 3, lost: 1 },
+        Restart { broker: 1 },
+        Deliver { from: 1, to: 0, kind: Register, nth: 0 },
+        Restart { broker: 3 },
+        Deliver { from: 3, to: 0, kind: Register, nth: 0 },
+        Deliver { from: 0, to: 1, kind: Registered, nth: 0 },
+        Deliver { from: 0, to: 3, kind: Registered, nth: 0 },
+        Write { client: 0, via: 2 },
+        Deliver { from: 1, to: 0, kind: Heartbeat, nth: 0 },
+        Deliver { from: 0, to: 1, kind: HeartbeatAnswer, nth: 0 },
+        Metadata { broker: 2, states: 255 },
+        Metadata { broker: 3, states: 2 },
+        Produce { client: 0, via: 3, fails: false },
+        Deliver { from: 10, to: 2, kind: Kind::Produce, nth: 1 },
+        Retain { broker: 2, count: 1 },
+        Crash { broker: 2, lost: 1 },
+        Metadata { broker: 1, states: 255 },
+        Deliver { from: 1, to: 0, kind: Heartbeat, nth: 0 },
+        Restart { broker: 2 },
+        Deliver { from: 2, to: 0, kind: Register, nth: 0 },
+    ];
+    (profile, schedule)
+}
+
+#[test]
+fn a_leader_that_removed_all_it_had_before_an_unclean_election_goes_on_at_its_end_and_matches_in_what_both_hold()
+ {
+    let (profile, schedule) = removed_from_a_history_that_an_unclean_election_ended();
+    let world = replay(&profile, &schedule).expect("what nobody holds is no difference");
+    let (emptied, leader) = (&world.broker(2).log, &world.broker(1).log);
+    assert_eq!((emptied.start(), emptied.end()), (1, 2), "it follows from its own end on");
+    assert_eq!((leader.start(), leader.end()), (0, 2), "and the other history begins at the same offset");
+    assert_eq!(emptied.entry(1), leader.entry(1));
+}
+
+#[test]
+fn beyond_the_budget_a_difference_in_what_both_hold_is_seen_wherever_the_logs_begin() {
+    let (profile, schedule) = removed_from_a_history_that_an_unclean_election_ended();
+    let mut world = replay(&profile, &schedule).expect("all is well");
+    let entry = *world.broker(2).log.entry(1).expect("it follows");
+    let log = &mut world.broker_mut(2).log;
+    log.truncate(1);
+    log.append(Entry { value: entry.value + 1, ..entry }, false);
+    assert_eq!(super::check::converged(&world).expect_err("another record at offset 1").check, "W3");
+}
+
+#[test]
+fn a_deposed_controller_names_no_new_leader_for_it_can_commit_no_election() {
+    let profile = Profile {
+        brokers: 3,
+        replicas: 3,
+        min_insync_replicas: 1,
+        budget: Budget::KillsOnly,
+        flush_before_ack: false,
+        lag_ms: 10000,
+        clock_rates: [1000, 1000, 950, 950, 1050],
+        clients: vec![None],
+        has_retention: false,
+        stays_down: Some(1),
+        window: 2,
+        ..calm()
+    };
+    let schedule = [
+        Tick { ms: 2500 },
+        Tick { ms: 9500 },
+        Timers { broker: 1 },
+        Deliver { from: 1, to: 0, kind: AlterPartition, nth: 0 },
+        Deliver { from: 1, to: 0, kind: Heartbeat, nth: 0 },
+        Reassign { brokers: 4 },
+        Crash { broker: 2, lost: 0 },
+        Restart { broker: 2 },
+        Metadata { broker: 1, states: 4 },
+        Deliver { from: 2, to: 0, kind: Register, nth: 0 },
+        Fetch { broker: 3 },
+        Deliver { from: 3, to: 1, kind: Kind::Fetch, nth: 0 },
+        Zombie { broker: 1, back: 1 },
     ];
     assert_eq!(violation(&profile, &schedule), Option::None);
 }
