@@ -274,7 +274,8 @@ impl<D: Disk> Snapshot<D> {
         }
     }
 
-    /// Whether the high watermark is the leader's own finding: it has reached the epoch's start.
+    /// Whether the high watermark is the leader's own finding: it has reached the epoch's start (the rule of
+    /// [`crate::replica::Replica::latest_offset`]).
     fn check_available(&self) -> Result<(), LookupError> {
         let Snapshot { high_watermark, epoch_start, .. } = *self;
         if high_watermark < epoch_start {

@@ -3,6 +3,19 @@
 //! A produce and a fetch meet here. The produce appends under the lock (`append`); the fetch reads one published
 //! snapshot without it (`read`); whoever must wait is parked (`parked`) until progress or time wakes it. Durability is one more
 //! mark that a partition publishes (`flush`, `flusher`).
+//!
+//! With one replica per partition the rules of `replica/` are restated here in their simplest form; where two files
+//! say the same, that one is the rule.
+//!
+//! | file | what |
+//! |---|---|
+//! | `append.rs` | a produce: who leads, what is in order, what is appended and acknowledged |
+//! | `progress.rs` | one published moment: every bound of a request is read from one |
+//! | `read.rs`, `lookup.rs` | a fetch; ListOffsets and OffsetForLeaderEpoch |
+//! | `parked.rs` | requests that wait |
+//! | `flush.rs`, `flusher.rs` | when a flush is asked for, and what it proves; what it is worth to a record says `Settings::flush_first` |
+//! | `retention.rs`, `leadership.rs` | what is removed; what a new leadership does |
+//! | `loader.rs`, `directory.rs`, `table.rs`, `applier.rs` | from a directory to the partitions that serve, and from the metadata to what they are told |
 
 mod append;
 mod applier;

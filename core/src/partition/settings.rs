@@ -70,7 +70,8 @@ impl Settings {
         }
     }
 
-    /// Whether records count only once they are flushed.
+    /// Whether records count only once they are flushed (P1, `flush.messages=1`); without it they count once they are
+    /// in the page cache (P0), whenever the next flush is (P3, `flush.ms`).
     pub fn flush_first(&self) -> bool {
         self.flush_messages <= 1
     }

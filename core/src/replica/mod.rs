@@ -12,11 +12,14 @@
 //! |---|---|
 //! | `roles.rs` | what the metadata makes of a replica: leader, follower, neither |
 //! | `fetch.rs`, `follower.rs` | the leader's answer to a replica's fetch; the follower's question, and what it does |
-//! | `truncation.rs` | where two logs part, and what is cut |
-//! | `isr.rs`, `leader.rs` | the in-sync set and its changes; what a leader knows of each follower |
+//! | `truncation.rs` | where two logs part: the leader's test of a fetch for divergence, and where a follower cuts |
+//! | `isr.rs` | the in-sync set, its growth and shrinking, proposals and their outcomes |
+//! | `leader.rs` | what a leader knows of each follower: its end, since when it trails (`replica.lag.time.max.ms`), whether it is eligible |
 //! | `high_watermark.rs` | what is committed |
-//! | `acknowledge.rs`, `read.rs` | what producers are told, and what consumers may read |
-//! | `idempotence.rs`, `producers.rs` | repetitions and gaps of producers |
+//! | `acknowledge.rs` | what producers are told, of a repetition too |
+//! | `read.rs` | what consumers may read |
+//! | `idempotence.rs` | which producer may begin where, and when a batch enters the fold |
+//! | `producers.rs` | the fold of the producers; which batch repeats one of the last five |
 //! | `view.rs` | what the machine reads of the metadata |
 
 mod acknowledge;
