@@ -201,7 +201,8 @@ pub enum ConfigOperation {
 pub struct Registration {
     /// Which broker.
     pub broker_id: BrokerId,
-    /// Drawn by the process at its start.
+    /// Drawn by the process at its start, after it took the locks of its directories: of version 7, so that the
+    /// processes of a directory have an order.
     pub incarnation_id: Uuid,
     /// The epoch in the marker of a clean stop; `None` after any other, which may have lost records (KIP-966).
     pub previous_broker_epoch: Option<BrokerEpoch>,

@@ -218,16 +218,25 @@ impl Controller {
         self.image.epoch = epoch;
     }
 
-    /// Begins the session of every broker that serves, when this controller takes over: it does not know when they
-    /// were last heard.
+    /// Begins the session of every broker when this controller takes over: it does not know when they were last heard.
+    /// One that is fenced has a session as well, for a process that loads its logs must not be taken for dead.
     pub fn begin_sessions(&mut self, now: Instant) {
         self.sessions = Sessions::new(self.settings.session_timeout);
-        for broker in self.image.brokers().filter(|broker| !broker.fenced) {
+        for broker in self.image.brokers() {
             self.sessions.heard(broker.id, now);
         }
     }
 
-    /// Notes a heartbeat, once what it changed has been applied and [`Controller::advance`] has said where. One of an incarnation that is over says nothing.
+    /// Notes a registration, once it has been applied: the session begins with it, not with the first heartbeat, or a
+    /// late registration of another process could come in between.
+    pub fn registered(&mut self, broker_id: BrokerId, epoch: BrokerEpoch, now: Instant) {
+        if self.find_incarnation(broker_id, epoch).is_ok() {
+            self.sessions.heard(broker_id, now);
+        }
+    }
+
+    /// Notes a heartbeat, once what it changed has been applied and [`Controller::advance`] has said where. One of an
+    /// incarnation that is over says nothing.
     pub fn heard(&mut self, broker_id: BrokerId, epoch: BrokerEpoch, metadata_offset: Offset, now: Instant) {
         let Ok(broker) = self.find_incarnation(broker_id, epoch) else { return };
         let is_shutting_down = broker.in_controlled_shutdown && !broker.fenced;

@@ -62,11 +62,22 @@ impl Controller {
         Ok(Decision { records, is_atomic: is_fenced, response: Response::Registered(epoch) })
     }
 
-    /// Whether another process may still be this broker. The lock of a directory that both name proves that it is
-    /// dead; so does its own wish to stop (KAFKA-19047).
+    /// Whether the process that is registered may be the one that lives. While its session lasts another one is refused,
+    /// as Kafka does it: a registration may have been on its way for long, and whoever sent it be dead.
+    ///
+    /// Two need not wait. One that holds a directory of the other and began after it: the lock of the directory proves
+    /// that the other is dead. And one that follows a process which wants to stop (KAFKA-19047), unless the lock proves
+    /// that it is itself the dead one. A clock that was set back costs the wait, and nothing else.
     fn must_wait_for_session(&self, registration: &Registration, existing: &BrokerImage) -> bool {
+        if !self.sessions.is_live(existing.id) {
+            return false;
+        }
         let shares_directory = registration.log_dirs.iter().any(|id| existing.log_dirs.contains(id));
-        self.sessions.is_live(existing.id) && !existing.in_controlled_shutdown && !shares_directory
+        let (next, present) = (registration.incarnation_id.time(), existing.incarnation_id.time());
+        match next.zip(present) {
+            Some((next, present)) if shares_directory => next <= present,
+            _ => !existing.in_controlled_shutdown,
+        }
     }
 
     /// A directory belongs to one broker (KIP-858).

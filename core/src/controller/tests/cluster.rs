@@ -86,8 +86,12 @@ impl Cluster {
     }
 
     pub(super) fn register(&mut self, registration: Registration) -> Result<BrokerEpoch, Rejection> {
+        let id = registration.broker_id;
         match self.scene.run(&Command::RegisterBroker(registration))? {
-            Response::Registered(epoch) => Ok(epoch),
+            Response::Registered(epoch) => {
+                self.scene.controller.registered(id, epoch, self.now);
+                Ok(epoch)
+            }
             other => panic!("not an answer to a registration: {other:?}"),
         }
     }

@@ -18,6 +18,7 @@ use super::*;
 use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId, Uuid};
 use crate::metadata::ConfigResource;
 use crate::metadata::records::ResourceType;
+use crate::time::Timestamp;
 
 /// A node that is alone.
 fn settings() -> Settings {
@@ -82,7 +83,7 @@ impl Scene {
 
     fn new_incarnation(&mut self) -> Uuid {
         self.draws += 1;
-        Uuid(u128::from(self.draws).to_be_bytes())
+        Uuid::at_time(Timestamp(self.draws as i64), || 0)
     }
 
     fn register(&mut self, broker: i32) -> BrokerEpoch {

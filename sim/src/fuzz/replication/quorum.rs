@@ -16,7 +16,7 @@ use jangbu_core::metadata::{ConfigResource, ImageError, MetadataImage};
 use jangbu_core::replica::{
     self, AlterPartitionRejection, BrokerStanding, BrokersView, PartitionState, PartitionView,
 };
-use jangbu_core::time::Instant;
+use jangbu_core::time::{Instant, Timestamp};
 
 use super::BROKERS_MAX;
 use super::profile::Profile;
@@ -111,10 +111,7 @@ fn directory_id(number: u32) -> Uuid {
 }
 
 fn incarnation_id(broker: BrokerId, process: u32) -> Uuid {
-    let mut bytes = [5; 16];
-    bytes[..4].copy_from_slice(&broker.0.to_be_bytes());
-    bytes[4..8].copy_from_slice(&process.to_be_bytes());
-    Uuid(bytes)
+    Uuid::at_time(Timestamp(process.into()), || broker.0 as u64)
 }
 
 /// Where the metadata begins.
@@ -262,7 +259,7 @@ impl Quorum {
         Ok(decision.response)
     }
 
-    /// A process starts. `None`: refused, for another directory's session lives.
+    /// A process starts. `None`: refused, for the session of another one lives.
     pub fn register(
         &mut self,
         id: BrokerId,
@@ -280,13 +277,16 @@ impl Quorum {
             rack: None,
             log_dirs: vec![directory_id(directory)],
         };
-        let _ = now_ms;
         let response = self.carry_out(&Command::RegisterBroker(registration));
-        self.check_sessions();
-        match response {
+        let epoch = match response {
             Ok(Response::Registered(epoch)) => Some(epoch),
             _ => None,
+        };
+        if let Some(epoch) = epoch {
+            self.controller.registered(id, epoch, at(now_ms));
         }
+        self.check_sessions();
+        epoch
     }
 
     /// A heartbeat. `None`: another incarnation is registered.
