@@ -4,6 +4,7 @@ use jangbu_core::controller::ElectionKind;
 use jangbu_core::ids::BrokerId;
 
 use super::action::Action;
+use super::broker::PARTITION;
 use super::budget::{may_kill, may_lose_directory, may_lose_tail};
 use super::check;
 use super::message::{Body, CONTROLLER, Kind, Message, Node};
@@ -215,6 +216,7 @@ impl World {
         let end = jangbu_core::ids::Offset(broker.log.end());
         broker.replica.flushed(end, &broker.log, now);
         self.after_event(number, high_watermark)
+        broker.fetch_loop.resume(PARTITION);
     }
 
     /// A broker's AlterPartition reaches a controller that was deposed.

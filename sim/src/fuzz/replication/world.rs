@@ -247,8 +247,8 @@ impl World {
         let now = broker.local(now_ms);
         let Some(round) = broker.fetch_loop.poll_output(now) else { return };
         let Some(fetch) = broker.replica.next_fetch(broker.lifecycle.broker_epoch(), &broker.log) else {
-            // Nothing can be asked yet: the round ends where it began.
-            broker.fetch_loop.handle_response(round.leader, round.id);
+            broker.fetch_loop.pause(PARTITION);
+            broker.fetch_loop.handle_empty(round.leader, round.id);
             return;
         };
         let (process, leader) = (broker.process, round.leader.0 as u8);
