@@ -116,6 +116,7 @@ impl World {
             Action::Drain { broker } if self.broker(broker).runs() => {
                 let now = self.broker(broker).local(now_ms);
                 self.broker_mut(broker).lifecycle.drain(now);
+                self.stop_if_told(broker);
                 self.send_due(broker);
             }
             _ => {}
@@ -215,8 +216,8 @@ impl World {
         broker.checkpoint = high_watermark.0;
         let end = jangbu_core::ids::Offset(broker.log.end());
         broker.replica.flushed(end, &broker.log, now);
-        self.after_event(number, high_watermark)
         broker.fetch_loop.resume(PARTITION);
+        self.after_event(number, high_watermark)
     }
 
     /// A broker's AlterPartition reaches a controller that was deposed.

@@ -216,6 +216,11 @@ impl World {
         let now = broker.local(now_ms);
         let high_watermark = broker.replica.high_watermark();
         broker.lifecycle.handle_timeout(now);
+        self.stop_if_told(number);
+        let broker = self.broker_mut(number);
+        if !broker.runs() {
+            return Ok(());
+        }
         while broker.fetch_loop.handle_timeout(now).is_some() {}
         broker.replica.handle_timeout(&broker.log, now);
         let late: Vec<Call> = broker.calls.iter().copied().filter(|call| call.gives_up_at <= now).collect();
