@@ -67,8 +67,10 @@ pub struct Settings {
     pub check_config: fn(key: &str, value: &str) -> Result<(), String>,
     /// The default of a key whose value is a list; `None` for all others.
     pub list_default: fn(key: &str) -> Option<&'static str>,
-    /// `min.insync.replicas` of topics without an override.
-    pub default_min_insync_replicas: i32,
+    /// `min.insync.replicas` of this process's file. The cluster's default begins with it when the metadata holds none,
+    /// and is never taken from it again: controllers and brokers that reckon with different numbers would disagree
+    /// about what is committed, and who is eligible (KIP-966).
+    pub first_min_insync_replicas: i32,
     /// `unclean.leader.election.enable` of topics without an override.
     pub unclean_leader_election: bool,
     /// Whether a broker that registers serves only when it has read the metadata and asks for it: in a cluster of

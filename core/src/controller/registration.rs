@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use super::command::Registration;
 use super::directories::Directories;
-use super::elr::Rules;
+use super::elr::{MIN_INSYNC_REPLICAS, Rules};
 use super::partition_change::PartitionChange;
 use super::response::{Rejection, Response};
 use super::{Controller, Decision};
 use crate::ids::{BrokerEpoch, BrokerId, Offset, TopicPartition};
 use crate::metadata::records::{
-    FeatureLevelRecord, METADATA_VERSION, METADATA_VERSION_FEATURE, PartitionChangeRecord, Record,
-    RegisterBrokerRecord,
+    ConfigRecord, FeatureLevelRecord, METADATA_VERSION, METADATA_VERSION_FEATURE, PartitionChangeRecord,
+    Record, RegisterBrokerRecord,
 };
-use crate::metadata::{BrokerImage, PartitionImage};
+use crate::metadata::{BrokerImage, ConfigResource, PartitionImage};
 use crate::museum::Switch;
 
 impl Controller {
@@ -36,11 +36,7 @@ impl Controller {
                 return Err(Rejection::DuplicateBroker(registration.broker_id));
             }
         }
-        let mut records: Vec<Record> = Vec::new();
-        if !self.image.features().contains_key(METADATA_VERSION_FEATURE) {
-            let name = METADATA_VERSION_FEATURE.to_owned();
-            records.push(FeatureLevelRecord { name, level: METADATA_VERSION }.into());
-        }
+        let mut records = self.bootstrap();
         let epoch = BrokerEpoch(next_offset.0 + records.len() as i64);
         let is_fenced = self.settings.fence_new_brokers;
         records.push(record(registration, epoch, (is_fenced, false)).into());
@@ -60,6 +56,22 @@ impl Controller {
             }
         }
         Ok(Decision { records, is_atomic: is_fenced, response: Response::Registered(epoch) })
+    }
+
+    /// What the metadata holds before its first broker, as far as it is not there.
+    fn bootstrap(&self) -> Vec<Record> {
+        let mut records: Vec<Record> = Vec::new();
+        if !self.image.features().contains_key(METADATA_VERSION_FEATURE) {
+            let name = METADATA_VERSION_FEATURE.to_owned();
+            records.push(FeatureLevelRecord { name, level: METADATA_VERSION }.into());
+        }
+        if !self.image.cluster_defaults().contains_key(MIN_INSYNC_REPLICAS) {
+            let ConfigResource { resource_type, name: resource_name } = ConfigResource::cluster_default();
+            let value = Some(self.settings.first_min_insync_replicas.max(1).to_string());
+            let name = MIN_INSYNC_REPLICAS.to_owned();
+            records.push(ConfigRecord { resource_type, resource_name, name, value }.into());
+        }
+        records
     }
 
     /// Whether the process that is registered may be the one that lives. While its session lasts another one is refused,

@@ -176,6 +176,9 @@ async fn run_parts<E: Env>(
             });
         }
     };
+    for (key, given, holds) in parts.config.overruled(quorum.image().cluster_defaults()) {
+        tracing::warn!(key, given, holds, "the cluster has another default, which holds: alter it there");
+    }
     let services = Services::new(
         env,
         Arc::clone(&parts.config),

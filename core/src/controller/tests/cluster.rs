@@ -20,7 +20,7 @@ pub(super) fn directory(broker: i32) -> Uuid {
 
 /// Of a cluster with `min.insync.replicas`.
 pub(super) fn cluster_settings(min_insync_replicas: i32) -> Settings {
-    Settings { default_min_insync_replicas: min_insync_replicas, fence_new_brokers: true, ..settings() }
+    Settings { first_min_insync_replicas: min_insync_replicas, fence_new_brokers: true, ..settings() }
 }
 
 impl Cluster {
@@ -171,6 +171,16 @@ impl Cluster {
         match self.scene.run(&Command::AlterReassignments { partitions })? {
             Response::ReassignmentsAltered(mut results) => results.remove(0),
             other => panic!("not an answer to AlterReassignments: {other:?}"),
+        }
+    }
+
+    /// Alters what holds for all brokers.
+    pub(super) fn configure_all(&mut self, key: &str, operation: ConfigOperation) -> Result<(), Rejection> {
+        let edit = ConfigEdit::Incremental(vec![(key.to_owned(), operation)]);
+        let resources = vec![ConfigChange { resource: ConfigResource::cluster_default(), edit }];
+        match self.scene.run(&Command::AlterConfigs { resources, validate_only: false })? {
+            Response::ConfigsAltered(mut results) => results.remove(0),
+            other => panic!("not an answer to AlterConfigs: {other:?}"),
         }
     }
 

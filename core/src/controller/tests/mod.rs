@@ -34,7 +34,7 @@ fn settings() -> Settings {
             (key, value) => Err(format!("{key}={value} is refused")),
         },
         list_default: |key| (key == "cleanup.policy").then_some("delete"),
-        default_min_insync_replicas: 1,
+        first_min_insync_replicas: 1,
         unclean_leader_election: false,
         fence_new_brokers: false,
         session_timeout: SESSION_TIMEOUT,

@@ -135,7 +135,7 @@ impl Quorum {
             delete_topics: true,
             check_config: |_, _| Ok(()),
             list_default: |_| None,
-            default_min_insync_replicas: i32::from(profile.min_insync_replicas),
+            first_min_insync_replicas: i32::from(profile.min_insync_replicas),
             unclean_leader_election: profile.unclean_election,
             fence_new_brokers: true,
             session_timeout: Duration::from_millis(profile.session_ms),
@@ -207,9 +207,10 @@ impl Quorum {
             view.brokers[(broker.id.0 - 1) as usize] = image.standing(broker.id);
         }
         let Some(partition) = image.partition(self.partition) else { return view };
-        let minimum =
-            image.topic_overrides(TOPIC).get(MIN_INSYNC_REPLICAS).and_then(|value| value.parse().ok());
-        let minimum: usize = minimum.unwrap_or(self.settings.default_min_insync_replicas as usize);
+        let minimum = image.topic_overrides(TOPIC).get(MIN_INSYNC_REPLICAS);
+        let minimum = minimum.or_else(|| image.cluster_defaults().get(MIN_INSYNC_REPLICAS));
+        let minimum: usize =
+            minimum.and_then(|value| value.parse().ok()).expect("the first broker brought a default");
         view.min_insync_replicas = minimum.min(partition.replicas.len());
         view.replicas.clone_from(&partition.replicas);
         view.isr.clone_from(&partition.isr);
