@@ -1,9 +1,10 @@
 //! A broker's life towards the controller: register, catch up, serve, drain, stop (KIP-631, KIP-841, KIP-966). The
 //! controller's side is in `controller/{registration,brokers,sessions}.rs`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::ids::{BrokerEpoch, Offset};
+use crate::ids::{BrokerEpoch, Offset, Uuid};
 use crate::museum::{Switch, Switches};
 use crate::time::Instant;
 
@@ -16,6 +17,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// How long a failed request waits.
     pub backoff: Duration,
+    /// `log.dir.failure.timeout.ms`: how long the controller may remain without knowledge of a failed directory.
+    pub log_dir_failure_timeout: Duration,
     /// `initial.broker.registration.timeout.ms`: how long the first registration may take in all.
     pub registration_timeout: Duration,
     /// Which guards are off.
@@ -37,14 +40,14 @@ pub enum Stage {
     Draining,
     /// It may stop: it flushes, writes the clean-shutdown marker with its epoch, and ends.
     Stopping,
-    /// It could not register in time: it ends as above, but with an error, for somebody has to look at it.
+    /// It could not register, or tell of a failed directory, in time: it ends as above, but with an error, for somebody has to look at it.
     Failed,
 }
 
 /// A request to the controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// BrokerRegistration.
+    /// BrokerRegistration, with the log directories that work by now.
     Register {
         /// From the clean-shutdown marker; `None` after any other stop, which may have lost records (KIP-966).
         previous_broker_epoch: Option<BrokerEpoch>,
@@ -59,6 +62,8 @@ pub enum Output {
         wants_fence: bool,
         /// Whether it wants to stop.
         wants_shutdown: bool,
+        /// The log directories that have failed since it started (KIP-858).
+        offline_log_dirs: Vec<Uuid>,
     },
 }
 
@@ -77,6 +82,15 @@ pub struct HeartbeatAnswer {
     pub should_shut_down: bool,
 }
 
+/// A log directory that failed.
+#[derive(Clone, Copy, Debug)]
+struct Failure {
+    /// The heartbeat that told of it last.
+    told_in: Option<RequestId>,
+    /// When the process ends unless a heartbeat that told of it was answered; `None` once one was.
+    fails_at: Option<Instant>,
+}
+
 /// The machine.
 #[derive(Clone, Debug)]
 pub struct Lifecycle {
@@ -91,6 +105,7 @@ pub struct Lifecycle {
     next_request: Instant,
     /// When a process that was never registered gives up.
     fails_at: Option<Instant>,
+    offline_log_dirs: BTreeMap<Uuid, Failure>,
 }
 
 impl Lifecycle {
@@ -108,6 +123,7 @@ impl Lifecycle {
             in_flight: None,
             next_request: now,
             fails_at: Some(now + settings.registration_timeout),
+            offline_log_dirs: BTreeMap::new(),
         }
     }
 
@@ -164,6 +180,16 @@ impl Lifecycle {
         }
     }
 
+    /// A log directory failed. Until the controller knows it, it takes the replicas there for what they were: a broker
+    /// that cannot tell ends (KIP-858).
+    pub fn directory_failed(&mut self, id: Uuid, now: Instant) {
+        let fails_at = Some(now + self.settings.log_dir_failure_timeout);
+        self.offline_log_dirs.entry(id).or_insert(Failure { told_in: None, fails_at });
+        if self.was_registered() {
+            self.hurry();
+        }
+    }
+
     /// The next request, if one is due. At most one is in flight.
     pub fn poll_output(&mut self, now: Instant) -> Option<(RequestId, Output)> {
         if self.in_flight.is_some() || self.next_request > now || self.has_ended() {
@@ -178,9 +204,18 @@ impl Lifecycle {
                 metadata_offset: self.metadata_offset,
                 wants_fence: matches!(self.stage, Stage::CatchingUp),
                 wants_shutdown: self.wants_shutdown,
+                offline_log_dirs: self.tell_failures(),
             },
         };
         Some((self.last_request, output))
+    }
+
+    /// The directories that have failed, for a heartbeat that is about to be sent.
+    fn tell_failures(&mut self) -> Vec<Uuid> {
+        for failure in self.offline_log_dirs.values_mut() {
+            failure.told_in = Some(self.last_request);
+        }
+        self.offline_log_dirs.keys().copied().collect()
     }
 
     /// The registration was answered.
@@ -201,6 +236,13 @@ impl Lifecycle {
             return;
         }
         self.next_request = now + self.settings.heartbeat_interval;
+        for failure in self.offline_log_dirs.values_mut() {
+            if failure.told_in == Some(id) {
+                failure.fails_at = None;
+            } else if failure.fails_at.is_some() {
+                self.next_request = now;
+            }
+        }
         match self.stage {
             Stage::Draining if answer.should_shut_down => self.stage = Stage::Stopping,
             Stage::Starting if !answer.is_fenced => self.stage = Stage::Serving,
@@ -233,9 +275,9 @@ impl Lifecycle {
     }
 
     /// Gives up a request that takes too long, and names it, so that its connection is closed; and fails a process that
-    /// was not registered in time.
+    /// was not registered, or could not tell of a directory, in time.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<RequestId> {
-        if self.stage == Stage::Registering && self.fails_at.is_some_and(|fails_at| fails_at <= now) {
+        if !self.has_ended() && self.fails_at().is_some_and(|fails_at| fails_at <= now) {
             self.stage = Stage::Failed;
         }
         let (id, _) = self.in_flight.filter(|(_, gives_up_at)| *gives_up_at <= now)?;
@@ -249,8 +291,17 @@ impl Lifecycle {
             Some((_, gives_up_at)) => Some(gives_up_at),
             None => (!self.has_ended()).then_some(self.next_request),
         };
-        let fails_at = self.fails_at.filter(|_| self.stage == Stage::Registering);
-        next.into_iter().chain(fails_at).min()
+        next.into_iter().chain(self.fails_at().filter(|_| !self.has_ended())).min()
+    }
+
+    fn fails_at(&self) -> Option<Instant> {
+        let failures = self.offline_log_dirs.values().filter_map(|failure| failure.fails_at);
+        failures.chain(self.fails_at).min()
+    }
+
+    /// Whether the controller knows of every directory that failed.
+    fn has_told_failures(&self) -> bool {
+        self.offline_log_dirs.values().all(|failure| failure.fails_at.is_none())
     }
 
     /// Whether the process has nothing more to do than to flush, to write its marker, and to end.
@@ -259,10 +310,11 @@ impl Lifecycle {
     }
 
     /// The epoch for the clean-shutdown marker: only of a broker that ends, after everything is flushed. One that was
-    /// never registered has changed nothing, and puts back what it found.
+    /// never registered has changed nothing, and puts back what it found. There is none while the controller takes the
+    /// replicas of a failed directory for what they were: the marker would prove them complete.
     pub fn clean_shutdown_epoch(&self) -> Option<BrokerEpoch> {
         let known = if self.was_registered() { Some(self.broker_epoch) } else { self.previous_broker_epoch };
-        known.filter(|_| self.has_ended())
+        known.filter(|_| self.has_ended() && self.has_told_failures())
     }
 
     fn was_registered(&self) -> bool {

@@ -56,6 +56,8 @@ pub enum Command {
         wants_fence: bool,
         /// Whether it wants to stop.
         wants_shutdown: bool,
+        /// Its log directories that have failed since it started (KIP-858).
+        offline_log_dirs: Vec<Uuid>,
     },
     /// A broker's session is over. Brokers are fenced one by one, each on what the one before left (KAFKA-13173).
     FenceBroker {

@@ -9,6 +9,7 @@
 //! | `election.rs`, `elr.rs` | who leads, and who may when the in-sync set is gone |
 //! | `isr.rs`, `reassignment.rs`, `partition_change.rs` | in-sync sets, replicas that move, and the one way to change either |
 //! | `topics.rs`, `placement.rs`, `directories.rs`, `configs.rs` | topics, and where their replicas go |
+//! | `offline_directories.rs` | directories that fail while their broker runs |
 //! | `producer_ids.rs`, `records.rs`, `command.rs`, `response.rs` | blocks of ids; what is asked, decided and answered |
 
 mod brokers;
@@ -18,6 +19,7 @@ mod directories;
 mod election;
 mod elr;
 mod isr;
+mod offline_directories;
 mod partition_change;
 mod placement;
 mod producer_ids;
@@ -145,9 +147,17 @@ impl Controller {
                 return self.allocate_producer_ids(*broker_id, *broker_epoch);
             }
             Command::RegisterBroker(registration) => return self.register(registration, next_offset),
-            Command::Heartbeat { broker_id, broker_epoch, metadata_offset, wants_fence, wants_shutdown } => {
+            Command::Heartbeat {
+                broker_id,
+                broker_epoch,
+                metadata_offset,
+                wants_fence,
+                wants_shutdown,
+                offline_log_dirs,
+            } => {
                 let (metadata_offset, wants_fence) = (*metadata_offset, *wants_fence);
-                let wishes = Wishes { metadata_offset, wants_fence, wants_shutdown: *wants_shutdown };
+                let wants_shutdown = *wants_shutdown;
+                let wishes = Wishes { metadata_offset, wants_fence, wants_shutdown, offline_log_dirs };
                 return self.heartbeat(*broker_id, *broker_epoch, wishes);
             }
             Command::FenceBroker { broker_id, broker_epoch } => {

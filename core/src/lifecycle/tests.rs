@@ -9,6 +9,7 @@ fn new(previous_broker_epoch: Option<BrokerEpoch>) -> Lifecycle {
         heartbeat_interval: Duration::from_millis(2000),
         timeout: Duration::from_millis(1000),
         backoff: Duration::from_millis(100),
+        log_dir_failure_timeout: Duration::from_millis(30_000),
         registration_timeout: Duration::from_millis(60_000),
         switches: Switches::default(),
     };
@@ -65,8 +66,10 @@ fn a_broker_wants_to_be_unfenced_once_it_caught_up() {
     lifecycle.published(Offset(44));
     let (_, output) = lifecycle.poll_output(at(0)).expect("it does not wait for the interval");
     let (broker_epoch, metadata_offset) = (BrokerEpoch(40), Offset(44));
-    let (wants_fence, wants_shutdown) = (false, false);
-    assert_eq!(output, Output::Heartbeat { broker_epoch, metadata_offset, wants_fence, wants_shutdown });
+    let (wants_fence, wants_shutdown, offline_log_dirs) = (false, false, Vec::new());
+    let expected =
+        Output::Heartbeat { broker_epoch, metadata_offset, wants_fence, wants_shutdown, offline_log_dirs };
+    assert_eq!(output, expected);
 }
 
 #[test]
@@ -196,4 +199,60 @@ fn a_process_that_is_asked_to_stop_while_nobody_answers_waits_no_longer_than_the
     lifecycle.drain(at(10));
     lifecycle.handle_timeout(at(60_000));
     assert!(lifecycle.has_ended());
+}
+
+fn offline(output: Output) -> Vec<Uuid> {
+    match output {
+        Output::Heartbeat { offline_log_dirs, .. } => offline_log_dirs,
+        other => panic!("not a heartbeat: {other:?}"),
+    }
+}
+
+const DISK: Uuid = Uuid([3; 16]);
+
+#[test]
+fn a_failed_directory_is_told_at_once_and_in_every_heartbeat_from_then_on() {
+    let mut lifecycle = serving();
+    lifecycle.directory_failed(DISK, at(10));
+    let (id, output) = lifecycle.poll_output(at(10)).expect("it does not wait for the interval");
+    assert_eq!(offline(output), [DISK]);
+    lifecycle.handle_heartbeat(id, answer(false, false), at(20));
+    assert_eq!(lifecycle.next_deadline(), Some(at(2020)));
+    let (_, output) = lifecycle.poll_output(at(2020)).expect("the interval is over");
+    assert_eq!(offline(output), [DISK]);
+    assert_eq!((lifecycle.handle_timeout(at(40_000)).is_some(), lifecycle.stage()), (true, Stage::Serving));
+}
+
+#[test]
+fn a_directory_that_fails_while_a_heartbeat_is_under_way_is_told_by_the_next_one_at_once() {
+    let mut lifecycle = serving();
+    let (id, output) = lifecycle.poll_output(at(2000)).expect("the interval is over");
+    assert!(offline(output).is_empty());
+    lifecycle.directory_failed(DISK, at(2001));
+    lifecycle.handle_heartbeat(id, answer(false, false), at(2010));
+    let (_, output) = lifecycle.poll_output(at(2010)).expect("that answer was not for it");
+    assert_eq!(offline(output), [DISK]);
+}
+
+#[test]
+fn a_broker_that_cannot_tell_of_a_failed_directory_ends_without_a_marker() {
+    let mut lifecycle = serving();
+    lifecycle.directory_failed(DISK, at(10));
+    let (id, _) = lifecycle.poll_output(at(10)).expect("at once");
+    lifecycle.handle_failure(id, at(20));
+    let _ = lifecycle.poll_output(at(120)).expect("again");
+    lifecycle.handle_timeout(at(30_009));
+    assert_eq!(lifecycle.stage(), Stage::Serving);
+    lifecycle.handle_timeout(at(30_010));
+    assert_eq!((lifecycle.stage(), lifecycle.clean_shutdown_epoch()), (Stage::Failed, None));
+}
+
+#[test]
+fn a_marker_is_written_when_the_controller_knows_of_the_failed_directory() {
+    let mut lifecycle = serving();
+    lifecycle.directory_failed(DISK, at(10));
+    lifecycle.drain(at(10));
+    let (id, _) = lifecycle.poll_output(at(10)).expect("at once");
+    lifecycle.handle_heartbeat(id, answer(true, true), at(20));
+    assert_eq!(lifecycle.clean_shutdown_epoch(), Some(BrokerEpoch(40)));
 }

@@ -198,6 +198,7 @@ impl Metadata {
             metadata_offset: Offset(i64::MAX),
             wants_fence: wants,
             wants_shutdown: wants,
+            offline_log_dirs: Vec::new(),
         };
         match request {
             Request::Register { index, is_clean } => Command::RegisterBroker(Registration {

@@ -8,6 +8,8 @@ pub(super) struct Cluster {
     pub(super) scene: Scene,
     pub(super) name: TopicPartition,
     pub(super) now: Instant,
+    /// What the next heartbeats tell of directories.
+    pub(super) offline_log_dirs: Vec<Uuid>,
 }
 
 pub(super) fn ids(brokers: &[i32]) -> Vec<BrokerId> {
@@ -32,7 +34,7 @@ impl Cluster {
     pub(super) fn with(settings: Settings, replicas: &[i32]) -> Self {
         let scene = Scene::new(settings, &[]);
         let name = TopicPartition::METADATA;
-        let mut cluster = Self { scene, name, now: Instant(0) };
+        let mut cluster = Self { scene, name, now: Instant(0), offline_log_dirs: Vec::new() };
         for broker in 1..=replicas.len() as i32 + 1 {
             cluster.start(broker, None);
         }
@@ -115,8 +117,14 @@ impl Cluster {
         (wants_fence, wants_shutdown): (bool, bool),
     ) -> Result<Response, Rejection> {
         let (broker_id, broker_epoch) = (BrokerId(broker), self.epoch(broker));
-        let command =
-            Command::Heartbeat { broker_id, broker_epoch, metadata_offset, wants_fence, wants_shutdown };
+        let command = Command::Heartbeat {
+            broker_id,
+            broker_epoch,
+            metadata_offset,
+            wants_fence,
+            wants_shutdown,
+            offline_log_dirs: self.offline_log_dirs.clone(),
+        };
         let response = self.scene.run(&command);
         self.scene.controller.heard(broker_id, broker_epoch, metadata_offset, self.now);
         response

@@ -34,6 +34,7 @@ fn a_heartbeat_of_an_incarnation_that_is_over_is_refused_and_keeps_nobody_alive(
         metadata_offset: cluster.scene.next_offset,
         wants_fence: false,
         wants_shutdown: false,
+        offline_log_dirs: Vec::new(),
     };
     let stale = Rejection::StaleBrokerEpoch { broker_id: BrokerId(1), epoch: old };
     assert_eq!(cluster.scene.run(&command), Err(stale));

@@ -5,6 +5,7 @@ mod eligible;
 mod lifecycle;
 #[cfg(feature = "museum")]
 mod museum;
+mod offline_directories;
 mod placement;
 mod proposals;
 mod reassignments;

@@ -302,8 +302,14 @@ impl Quorum {
         let (wants_fence, wants_shutdown) = wants;
         let metadata_offset = Offset(metadata_offset);
         let (broker_id, broker_epoch) = (id, epoch);
-        let command =
-            Command::Heartbeat { broker_id, broker_epoch, metadata_offset, wants_fence, wants_shutdown };
+        let command = Command::Heartbeat {
+            broker_id,
+            broker_epoch,
+            metadata_offset,
+            wants_fence,
+            wants_shutdown,
+            offline_log_dirs: Vec::new(),
+        };
         let response = self.carry_out(&command);
         self.controller.heard(id, epoch, metadata_offset, at(now_ms));
         self.check_sessions();

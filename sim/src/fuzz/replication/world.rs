@@ -197,7 +197,14 @@ impl World {
                 Output::Register { previous_broker_epoch: previous } => {
                     Body::Register { request, directory: broker.directory, previous }
                 }
-                Output::Heartbeat { broker_epoch: epoch, metadata_offset, wants_fence, wants_shutdown } => {
+                // The one directory of a broker fails with its process.
+                Output::Heartbeat {
+                    broker_epoch: epoch,
+                    metadata_offset,
+                    wants_fence,
+                    wants_shutdown,
+                    offline_log_dirs: _,
+                } => {
                     let (offset, wants) = (metadata_offset.0, (wants_fence, wants_shutdown));
                     Body::Heartbeat { request, epoch, offset, wants }
                 }
