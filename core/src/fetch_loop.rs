@@ -40,7 +40,14 @@ pub struct Round {
 #[derive(Clone, Copy, Debug)]
 struct Followed {
     leader_epoch: LeaderEpoch,
-    not_before: Instant,
+    /// `None`: it has nothing to ask until somebody says so.
+    not_before: Option<Instant>,
+}
+
+impl Followed {
+    fn is_ready(&self, now: Instant) -> bool {
+        self.not_before.is_some_and(|not_before| not_before <= now)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -76,7 +83,8 @@ impl FetchLoop {
     pub fn follow(&mut self, partition: TopicPartition, leader: BrokerId, leader_epoch: LeaderEpoch) {
         self.leave(partition);
         let fetcher = self.fetchers.entry(leader).or_default();
-        fetcher.partitions.insert(partition, Followed { leader_epoch, not_before: Instant::default() });
+        let not_before = Some(Instant::default());
+        fetcher.partitions.insert(partition, Followed { leader_epoch, not_before });
     }
 
     /// A partition follows nobody: it leads, has no leader, or is gone.
@@ -93,8 +101,7 @@ impl FetchLoop {
             if fetcher.in_flight.is_some() || fetcher.not_before > now {
                 continue;
             }
-            let is_ready = |followed: &Followed| followed.not_before <= now;
-            let ready = fetcher.partitions.iter().filter(|(_, followed)| is_ready(followed));
+            let ready = fetcher.partitions.iter().filter(|(_, followed)| followed.is_ready(now));
             let partitions: Vec<_> = ready.map(|(name, followed)| (*name, followed.leader_epoch)).collect();
             if partitions.is_empty() {
                 continue;
@@ -132,9 +139,35 @@ impl FetchLoop {
     pub fn back_off(&mut self, partition: TopicPartition, now: Instant) {
         for fetcher in self.fetchers.values_mut() {
             if let Some(followed) = fetcher.partitions.get_mut(&partition) {
-                followed.not_before = now + self.settings.backoff;
+                followed.not_before = Some(now + self.settings.backoff);
             }
         }
+    }
+
+    /// A partition of a round has nothing to ask yet: what it has is still on its way to the disk
+    /// (`flush.messages=1`). It is in no round until [`FetchLoop::resume`]; the others go on. Asked again and again
+    /// instead, it would spin for as long as the flush takes.
+    pub fn pause(&mut self, partition: TopicPartition) {
+        for fetcher in self.fetchers.values_mut() {
+            if let Some(followed) = fetcher.partitions.get_mut(&partition) {
+                followed.not_before = None;
+            }
+        }
+    }
+
+    /// A flush of a partition ended: it may have something to ask. To be told of every flush, for that which a
+    /// partition waits for may be followed by another.
+    pub fn resume(&mut self, partition: TopicPartition) {
+        for fetcher in self.fetchers.values_mut() {
+            if let Some(followed) = fetcher.partitions.get_mut(&partition) {
+                followed.not_before.get_or_insert_default();
+            }
+        }
+    }
+
+    /// Nothing is to be asked in a round, for all its partitions were paused: it ends where it began.
+    pub fn handle_empty(&mut self, leader: BrokerId, id: RoundId) {
+        self.handle_response(leader, id);
     }
 
     /// The connection of a round broke: its outcome does not matter, for a fetch changes nothing that the next one does
@@ -167,7 +200,8 @@ impl FetchLoop {
         let deadline = |fetcher: &Fetcher| match &fetcher.in_flight {
             Some(in_flight) => Some(in_flight.gives_up_at),
             None => {
-                fetcher.partitions.values().map(|followed| followed.not_before.max(fetcher.not_before)).min()
+                let waits_until = fetcher.partitions.values().filter_map(|followed| followed.not_before);
+                waits_until.map(|not_before| not_before.max(fetcher.not_before)).min()
             }
         };
         self.fetchers.values().filter_map(deadline).min()

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::time::Timestamp;
+
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
@@ -114,6 +116,21 @@ impl Uuid {
                 return id;
             }
         }
+    }
+
+    /// A version-7 id (RFC 9562): the milliseconds of `at`, then random bits.
+    pub fn at_time(at: Timestamp, mut draw: impl FnMut() -> u64) -> Self {
+        let mut id = Self::from_random(&mut draw);
+        id.0[..6].copy_from_slice(&at.0.to_be_bytes()[2..]);
+        id.0[6] = (id.0[6] & 0x0f) | 0x70;
+        id
+    }
+
+    /// When a version-7 id was drawn; `None` of any other id.
+    pub fn time(self) -> Option<Timestamp> {
+        let [first, second, third, fourth, fifth, sixth, version, ..] = self.0;
+        let at = i64::from_be_bytes([0, 0, first, second, third, fourth, fifth, sixth]);
+        (version >> 4 == 7).then_some(Timestamp(at))
     }
 
     /// Whether this is [`Uuid::ZERO`].
@@ -249,6 +266,13 @@ mod tests {
             assert_eq!(partition.to_string().parse(), Ok(partition));
             assert!(!id.to_string().starts_with('-'));
         }
+    }
+
+    #[test]
+    fn an_id_of_version_7_tells_its_time_and_one_of_version_4_none() {
+        let id = Uuid::at_time(Timestamp(1_763_763_524_123), || 0x1234_5678_9abc_def0);
+        assert_eq!(id.time(), Some(Timestamp(1_763_763_524_123)));
+        assert_eq!(Uuid::from_random(|| 0x1234_5678_9abc_def0).time(), None);
     }
 
     #[test]

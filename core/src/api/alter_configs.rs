@@ -1,13 +1,14 @@
 //! AlterConfigs, versions 0 to 2 (KIP-133): replaces all overrides of a topic.
 //!
 //! Each resource is judged by itself. Deprecated by IncrementalAlterConfigs, since two who alter at once undo each
-//! other's change. Not implemented: resources other than topics, which are INVALID_REQUEST.
+//! other's change. Not implemented: resources other than topics and the defaults of all brokers, which
+//! are INVALID_REQUEST.
 
 use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 
-use super::describe_configs::TOPIC;
+use super::describe_configs::{BROKER, TOPIC};
 use super::judged::{Fault, join, part};
 use super::{Services, decode, message, respond};
 use crate::controller::{Command, ConfigChange, ConfigEdit, Response};
@@ -76,8 +77,14 @@ pub(super) async fn alter<E: Env>(
         (TOPIC, name) => {
             edit.map(|edit| ConfigChange { resource: ConfigResource::topic(name.as_str()), edit })
         }
+        (BROKER, name) if name.as_str().is_empty() => {
+            edit.map(|edit| ConfigChange { resource: ConfigResource::cluster_default(), edit })
+        }
         (other, _) => {
-            let text = format!("resources of type {other} cannot be altered: only topics (2)");
+            let text = format!(
+                "resources of type {other} cannot be altered: only topics (2), and what holds for all brokers (4, \
+                 without a name)"
+            );
             Err(Fault::new(ErrorCode::InvalidRequest, text))
         }
     });

@@ -126,7 +126,8 @@ fn answer<E: Env>(
     if version >= DETAILS_MIN {
         result.num_partitions = created.partitions;
         result.replication_factor = created.replication_factor;
-        let entries = services.config.describe_topic(&created.configs.into_iter().collect());
+        let overrides = created.configs.into_iter().collect();
+        let entries = services.config.describe_topic(&overrides, services.image().cluster_defaults());
         let tell = |entry: crate::config::ConfigEntry| {
             message!(CreatableTopicConfigs {
                 name: entry.name.into(),

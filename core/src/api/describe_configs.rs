@@ -2,7 +2,7 @@
 //!
 //! Topics and this broker; both from the one table of `config`. A null or empty list of keys stands for all. A resource
 //! is told once, however often it is named, with all keys asked of it; and what one answer tells is bounded. Not
-//! implemented: dynamic broker configuration, loggers, client metrics and groups, which are INVALID_REQUEST.
+//! implemented: dynamic configuration of single brokers, loggers, client metrics and groups, which are INVALID_REQUEST.
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use super::judged::cut;
 use super::turns::Turns;
 use super::{Services, decode, message, respond};
-use crate::config::ConfigEntry;
+use crate::config::{Config, ConfigEntry};
 use crate::env::Env;
 use crate::error::ErrorCode;
 use crate::metadata::topic_name_flaw;
@@ -105,11 +105,13 @@ fn describe<E: Env>(
             }
             let configs =
                 services.topic_overrides(name).map_err(|code| (code, format!("topic {name}: {code}")))?;
-            Ok(services.config.describe_topic(&configs))
+            Ok(services.config.describe_topic(&configs, services.image().cluster_defaults()))
         }
-        // The empty name stands for what was altered for all brokers, of which there is nothing.
-        BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER if name == services.config.node_id.to_string() => Ok(services.config.describe_broker()),
+        // The empty name stands for what holds for all brokers.
+        BROKER if name.is_empty() => Ok(Config::describe_cluster(services.image().cluster_defaults())),
+        BROKER if name == services.config.node_id.to_string() => {
+            Ok(services.config.describe_broker(services.image().cluster_defaults()))
+        }
         BROKER => {
             let own = services.config.node_id;
             let text = format!("unexpected broker id `{name}`: ask it, or ask for {own} here");

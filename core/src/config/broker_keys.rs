@@ -309,7 +309,8 @@ pub const BROKER_KEYS: &[Key] = &[
         Kind::Int,
         "1",
         Bounds::AtLeast(1),
-        "The default of a topic's min.insync.replicas.",
+        "What the cluster's default of min.insync.replicas begins with. The metadata holds it from the first start on; \
+         alter it there (kafka-configs --entity-type brokers --entity-default).",
     ),
     // Kafka: none, it must be given.
     key(

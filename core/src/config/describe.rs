@@ -14,6 +14,8 @@ use super::topic_keys::TOPIC_KEYS;
 pub enum ConfigSource {
     /// An override of the topic.
     Topic = 1,
+    /// What holds for all brokers, in the metadata.
+    DynamicDefaultBroker = 3,
     /// The broker's configuration file or command line.
     StaticBroker = 4,
     /// The table's default.
@@ -58,19 +60,29 @@ pub struct ConfigEntry {
 }
 
 impl Config {
-    /// Every key of a topic with these overrides, in the order of their names.
-    pub fn describe_topic(&self, overrides: &BTreeMap<String, String>) -> Vec<ConfigEntry> {
-        TOPIC_KEYS.iter().map(|key| self.describe_topic_key(key, overrides.get(key.name))).collect()
+    /// Every key of a topic with these overrides where the cluster has these defaults, in the order of their names.
+    pub fn describe_topic(
+        &self,
+        overrides: &BTreeMap<String, String>,
+        cluster: &BTreeMap<String, String>,
+    ) -> Vec<ConfigEntry> {
+        let describe = |key: &'static Key| self.describe_topic_key(key, overrides.get(key.name), cluster);
+        TOPIC_KEYS.iter().map(describe).collect()
     }
 
-    fn describe_topic_key(&self, key: &'static Key, override_value: Option<&String>) -> ConfigEntry {
+    fn describe_topic_key(
+        &self,
+        key: &'static Key,
+        override_value: Option<&String>,
+        cluster: &BTreeMap<String, String>,
+    ) -> ConfigEntry {
         let own = override_value.map(|value| Synonym {
             name: key.name,
             value: Some(value.clone()),
             source: ConfigSource::Topic,
         });
-        let of_broker =
-            key.broker_keys.iter().flat_map(|(name, _)| broker_key(name)).flat_map(|key| self.synonyms(key));
+        let of_broker = key.broker_keys.iter().flat_map(|(name, _)| broker_key(name));
+        let of_broker = of_broker.flat_map(|key| self.synonyms(key, cluster));
         let synonyms: Vec<Synonym> = own.into_iter().chain(of_broker).collect();
         let decides = synonyms.first();
         let source = decides.map_or(ConfigSource::Default, |synonym| synonym.source);
@@ -97,12 +109,27 @@ impl Config {
         }
     }
 
-    /// Every key of the broker, in the order of their names.
-    pub fn describe_broker(&self) -> Vec<ConfigEntry> {
+    /// The cluster's defaults, in the order of their names.
+    pub fn describe_cluster(cluster: &BTreeMap<String, String>) -> Vec<ConfigEntry> {
+        let keys = BROKER_KEYS.iter().filter_map(|key| Some((key, of_cluster(key, cluster)?)));
+        let entry = |(key, synonym): (&'static Key, Synonym)| ConfigEntry {
+            name: key.name,
+            value: synonym.value.clone(),
+            read_only: false,
+            source: synonym.source,
+            synonyms: vec![synonym],
+            kind: key.kind,
+            doc: key.doc,
+        };
+        keys.map(entry).collect()
+    }
+
+    /// Every key of the broker where the cluster has these defaults, in the order of their names.
+    pub fn describe_broker(&self, cluster: &BTreeMap<String, String>) -> Vec<ConfigEntry> {
         BROKER_KEYS
             .iter()
             .map(|key| {
-                let synonyms: Vec<Synonym> = self.synonyms(key).collect();
+                let synonyms: Vec<Synonym> = self.synonyms(key, cluster).collect();
                 let decides = synonyms.first();
                 ConfigEntry {
                     name: key.name,
@@ -117,14 +144,24 @@ impl Config {
             .collect()
     }
 
-    /// What was given for a broker's key, then its default.
-    fn synonyms(&self, key: &'static Key) -> impl Iterator<Item = Synonym> {
+    /// What the cluster says of a broker's key, then what was given, then its default.
+    fn synonyms(
+        &self,
+        key: &'static Key,
+        cluster: &BTreeMap<String, String>,
+    ) -> impl Iterator<Item = Synonym> + use<> {
         let given = self.given.get(key.name).map(|value| (value.clone(), ConfigSource::StaticBroker));
         let default = key.default.map(|value| (value.to_owned(), ConfigSource::Default));
-        given.into_iter().chain(default).map(|(value, source)| Synonym {
+        let own = given.into_iter().chain(default).map(|(value, source)| Synonym {
             name: key.name,
             value: Some(value),
             source,
-        })
+        });
+        of_cluster(key, cluster).into_iter().chain(own)
     }
+}
+
+fn of_cluster(key: &Key, cluster: &BTreeMap<String, String>) -> Option<Synonym> {
+    let value = Some(cluster.get(key.name)?.clone());
+    Some(Synonym { name: key.name, value, source: ConfigSource::DynamicDefaultBroker })
 }

@@ -206,7 +206,7 @@ impl Config {
                 Some(_) => values.int("internal.metadata.log.segment.bytes") as u32,
                 None => values.int("metadata.log.segment.bytes") as u32,
             },
-            topic_defaults: TopicConfig::resolve(&BTreeMap::new(), &given),
+            topic_defaults: TopicConfig::resolve(&BTreeMap::new(), &BTreeMap::new(), &given),
             ignored,
             cluster_id: None,
             switches: Switches::default(),
@@ -224,7 +224,7 @@ impl Config {
             list_default: |key| {
                 topic_key(key).filter(|key| key.kind == Kind::List).and_then(|key| key.default)
             },
-            default_min_insync_replicas: self.topic_defaults.min_insync_replicas,
+            first_min_insync_replicas: self.topic_defaults.min_insync_replicas,
             unclean_leader_election: false,
             // The only node holds the metadata itself: it has nothing to catch up with.
             fence_new_brokers: !self.is_sole_voter,
@@ -233,13 +233,30 @@ impl Config {
         }
     }
 
-    /// What holds for a topic with these overrides. Overrides that are unknown or out of bounds, which a later
-    /// version may have written, are passed over.
-    pub fn topic(&self, overrides: &BTreeMap<String, String>) -> TopicConfig {
-        if overrides.is_empty() {
+    /// What holds for a topic with these overrides where the cluster has these defaults. What is unknown or out of
+    /// bounds, which a later version may have written, is passed over.
+    pub fn topic(
+        &self,
+        overrides: &BTreeMap<String, String>,
+        cluster: &BTreeMap<String, String>,
+    ) -> TopicConfig {
+        if overrides.is_empty() && cluster.is_empty() {
             return self.topic_defaults.clone();
         }
-        TopicConfig::resolve(overrides, &self.given)
+        TopicConfig::resolve(overrides, cluster, &self.given)
+    }
+
+    /// The keys that were given here and count no more, for the cluster has other defaults: key, what was given, what
+    /// holds.
+    pub fn overruled<'a>(
+        &'a self,
+        cluster: &'a BTreeMap<String, String>,
+    ) -> impl Iterator<Item = (&'static str, &'a str, &'a str)> {
+        let given = self.given.iter().map(|(key, value)| (*key, value.as_str()));
+        given.filter_map(|(key, value)| {
+            let holds = cluster.get(key).filter(|holds| holds.as_str() != value)?;
+            Some((key, value, holds.as_str()))
+        })
     }
 }
 

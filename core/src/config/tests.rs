@@ -154,14 +154,18 @@ fn several_voters_are_seen() {
 
 #[test]
 fn the_stronger_broker_key_sets_a_topics_default_and_an_override_beats_both() {
+    let none = BTreeMap::new();
     let config =
         parse(&[("log.retention.hours", "2"), ("log.retention.minutes", "3")]).expect("both are known");
     assert_eq!(config.topic_defaults.retention_ms, 180_000);
     let config = parse(&[("log.retention.hours", "-1")]).expect("negative hours mean for ever");
     assert_eq!(config.topic_defaults.retention_ms, -1);
-    assert_eq!(config.topic(&overrides(&[("retention.ms", "5"), ("flush.messages", "1")])).retention_ms, 5);
+    assert_eq!(
+        config.topic(&overrides(&[("retention.ms", "5"), ("flush.messages", "1")]), &none).retention_ms,
+        5
+    );
     let alien = overrides(&[("retention.ms", "soon"), ("of.a.later.version", "1")]);
-    assert_eq!(config.topic(&alien), config.topic_defaults, "what cannot be read is passed over");
+    assert_eq!(config.topic(&alien, &none), config.topic_defaults, "what cannot be read is passed over");
 }
 
 #[test]
@@ -177,11 +181,12 @@ fn overrides_of_topics_are_checked() {
 
 #[test]
 fn a_description_names_where_a_value_comes_from() {
+    let none = BTreeMap::new();
     let config = parse(&[("log.retention.hours", "2")]).expect("a known key");
     let find = |entries: Vec<ConfigEntry>, name: &str| {
         entries.into_iter().find(|entry| entry.name == name).unwrap_or_else(|| panic!("{name} is described"))
     };
-    let entry = find(config.describe_topic(&overrides(&[("retention.ms", "9")])), "retention.ms");
+    let entry = find(config.describe_topic(&overrides(&[("retention.ms", "9")]), &none), "retention.ms");
     assert_eq!((entry.value.as_deref(), entry.source), (Some("9"), ConfigSource::Topic));
     let names: Vec<_> = entry
         .synonyms
@@ -196,15 +201,40 @@ fn a_description_names_where_a_value_comes_from() {
             ("log.retention.hours", Some("168"), ConfigSource::Default),
         ]
     );
-    let entry = find(config.describe_topic(&BTreeMap::new()), "retention.ms");
+    let entry = find(config.describe_topic(&none, &none), "retention.ms");
     assert_eq!((entry.value.as_deref(), entry.source), (Some("7200000"), ConfigSource::StaticBroker));
-    let entry = find(config.describe_topic(&BTreeMap::new()), "max.message.bytes");
+    let entry = find(config.describe_topic(&none, &none), "max.message.bytes");
     assert_eq!((entry.value.as_deref(), entry.source), (Some("1048588"), ConfigSource::Default));
-    let entry = find(config.describe_broker(), "num.partitions");
+    let entry = find(config.describe_broker(&none), "num.partitions");
     assert_eq!(
         (entry.value.as_deref(), entry.source, entry.read_only),
         (Some("1"), ConfigSource::Default, true)
     );
+}
+
+#[test]
+fn what_the_cluster_says_of_min_insync_replicas_beats_the_brokers_file_and_a_topic_beats_both() {
+    let config = parse(&[("min.insync.replicas", "3")]).expect("a known key");
+    let (none, cluster) = (BTreeMap::new(), overrides(&[("min.insync.replicas", "2")]));
+    assert_eq!(config.topic(&none, &none).min_insync_replicas, 3, "before the metadata holds it");
+    assert_eq!(config.topic(&none, &cluster).min_insync_replicas, 2);
+    assert_eq!(config.topic(&overrides(&[("min.insync.replicas", "1")]), &cluster).min_insync_replicas, 1);
+    let entries = config.describe_topic(&none, &cluster);
+    let entry = entries.iter().find(|entry| entry.name == "min.insync.replicas").expect("it is described");
+    let synonyms: Vec<_> =
+        entry.synonyms.iter().map(|synonym| (synonym.value.as_deref(), synonym.source)).collect();
+    assert_eq!(
+        synonyms,
+        [
+            (Some("2"), ConfigSource::DynamicDefaultBroker),
+            (Some("3"), ConfigSource::StaticBroker),
+            (Some("1"), ConfigSource::Default),
+        ]
+    );
+    let told: Vec<_> = Config::describe_cluster(&cluster).into_iter().map(|entry| entry.name).collect();
+    assert_eq!(told, ["min.insync.replicas"]);
+    let overruled: Vec<_> = config.overruled(&cluster).collect();
+    assert_eq!(overruled, [("min.insync.replicas", "3", "2")], "which the log tells at a start");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What holds for one topic: its overrides over the broker's defaults over Kafka's.
+//! What holds for one topic: its overrides over the cluster's defaults over the broker's over Kafka's.
 
 use std::collections::BTreeMap;
 
@@ -49,9 +49,10 @@ impl TopicConfig {
 
     pub(super) fn resolve(
         overrides: &BTreeMap<String, String>,
+        cluster: &BTreeMap<String, String>,
         broker: &BTreeMap<&'static str, String>,
     ) -> Self {
-        let text = |name: &str| effective(name, overrides, broker);
+        let text = |name: &str| effective(name, overrides, cluster, broker);
         let long =
             |name: &str| text(name).parse::<i64>().expect("a checked number, or a default that is one");
         let unsigned = |name: &str| u32::try_from(long(name)).expect("bounds keep it between 0 and 2^31");
@@ -78,10 +79,12 @@ impl TopicConfig {
     }
 }
 
-/// The value that holds for a key: an override that is valid, else what the broker says, else Kafka's default.
+/// The value that holds for a key: an override that is valid, else what the cluster says, else what the broker says,
+/// else Kafka's default.
 fn effective(
     name: &str,
     overrides: &BTreeMap<String, String>,
+    cluster: &BTreeMap<String, String>,
     broker: &BTreeMap<&'static str, String>,
 ) -> String {
     let key = topic_key(name).expect("the callers name keys of the table");
@@ -89,6 +92,13 @@ fn effective(
         return value.trim().to_owned();
     }
     for (broker_key, factor) in key.broker_keys {
+        let of_cluster = cluster
+            .get(*broker_key)
+            .map(|value| scaled(value, *factor))
+            .filter(|value| key.check(value).is_ok());
+        if let Some(value) = of_cluster {
+            return value;
+        }
         if let Some(value) = broker.get(broker_key) {
             return scaled(value, *factor);
         }

@@ -1,9 +1,10 @@
 //! Brokers that serve, stop and go: heartbeats, fencing, controlled shutdown (KIP-631, KIP-841).
 
+use super::offline_directories::has_none_left;
 use super::partition_change::PartitionChange;
 use super::response::{Rejection, Response};
 use super::{Controller, Decision};
-use crate::ids::{BrokerEpoch, BrokerId, Offset, TopicPartition};
+use crate::ids::{BrokerEpoch, BrokerId, Offset, TopicPartition, Uuid};
 use crate::metadata::records::{
     BrokerRegistrationChangeRecord, PartitionChangeRecord, Record, UnregisterBrokerRecord,
 };
@@ -12,10 +13,11 @@ use crate::museum::Switch;
 
 /// What a heartbeat says beside whose it is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wishes {
+pub(super) struct Wishes<'a> {
     pub(super) metadata_offset: Offset,
     pub(super) wants_fence: bool,
     pub(super) wants_shutdown: bool,
+    pub(super) offline_log_dirs: &'a [Uuid],
 }
 
 /// Where a broker stands.
@@ -35,9 +37,17 @@ impl Controller {
         &self,
         broker_id: BrokerId,
         broker_epoch: BrokerEpoch,
-        wishes: Wishes,
+        wishes: Wishes<'_>,
     ) -> Result<Decision, Rejection> {
         let broker = self.find_incarnation(broker_id, broker_epoch)?;
+        if let Some((records, is_fenced)) = self.after_directory_failure(broker, wishes.offline_log_dirs) {
+            // What the broker wishes is judged on what that leaves: when it is heard the next time.
+            let is_caught_up = is_caught_up(broker, wishes);
+            let response = Response::Heartbeat { is_caught_up, is_fenced, should_shut_down: false };
+            return Ok(Decision { records, is_atomic: true, response });
+        }
+        let wants_fence = wishes.wants_fence || has_none_left(broker, wishes.offline_log_dirs);
+        let wishes = Wishes { wants_fence, ..wishes };
         let next = self.next_standing(broker, wishes);
         let records = match next {
             Standing::Fenced | Standing::MayStop if !broker.fenced => self.fence(broker),
@@ -53,7 +63,7 @@ impl Controller {
         Ok(Decision { records, is_atomic: true, response })
     }
 
-    fn next_standing(&self, broker: &BrokerImage, wishes: Wishes) -> Standing {
+    fn next_standing(&self, broker: &BrokerImage, wishes: Wishes<'_>) -> Standing {
         if broker.fenced {
             if wishes.wants_shutdown {
                 return Standing::MayStop;
@@ -148,7 +158,7 @@ impl Controller {
     }
 
     /// The same change of every partition that `edit` finds concerned.
-    fn changes(&self, edit: impl Fn(&mut PartitionChange<'_>) -> bool) -> Vec<Record> {
+    pub(super) fn changes(&self, edit: impl Fn(&mut PartitionChange<'_>) -> bool) -> Vec<Record> {
         let mut records: Vec<Record> = Vec::new();
         for topic in self.image.topics() {
             let rules = self.rules(&topic.name);
@@ -174,11 +184,11 @@ impl Controller {
 }
 
 /// Whether a broker has published its own registration, and with it all that it was assigned before (KIP-631).
-fn is_caught_up(broker: &BrokerImage, wishes: Wishes) -> bool {
+fn is_caught_up(broker: &BrokerImage, wishes: Wishes<'_>) -> bool {
     wishes.metadata_offset.0 >= broker.epoch.0
 }
 
-fn unchanged(broker: &BrokerImage) -> BrokerRegistrationChangeRecord {
+pub(super) fn unchanged(broker: &BrokerImage) -> BrokerRegistrationChangeRecord {
     BrokerRegistrationChangeRecord {
         broker_id: broker.id,
         broker_epoch: broker.epoch,

@@ -56,6 +56,8 @@ pub enum Command {
         wants_fence: bool,
         /// Whether it wants to stop.
         wants_shutdown: bool,
+        /// Its log directories that have failed since it started (KIP-858).
+        offline_log_dirs: Vec<Uuid>,
     },
     /// A broker's session is over. Brokers are fenced one by one, each on what the one before left (KAFKA-13173).
     FenceBroker {
@@ -201,7 +203,8 @@ pub enum ConfigOperation {
 pub struct Registration {
     /// Which broker.
     pub broker_id: BrokerId,
-    /// Drawn by the process at its start.
+    /// Drawn by the process at its start, after it took the locks of its directories: of version 7, so that the
+    /// processes of a directory have an order.
     pub incarnation_id: Uuid,
     /// The epoch in the marker of a clean stop; `None` after any other, which may have lost records (KIP-966).
     pub previous_broker_epoch: Option<BrokerEpoch>,

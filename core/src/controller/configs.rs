@@ -1,8 +1,9 @@
-//! Overrides of topics: replaced as a whole, or changed key by key (KIP-339).
+//! Overrides of topics, and the cluster's defaults: replaced as a whole, or changed key by key (KIP-339).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{ConfigChange, ConfigEdit, ConfigOperation};
+use super::elr::MIN_INSYNC_REPLICAS;
 use super::records::Records;
 use super::response::{Rejection, Response};
 use super::{Controller, Decision};
@@ -40,14 +41,49 @@ impl Controller {
 
     fn alter_config(&self, change: &ConfigChange) -> Result<Vec<Record>, Rejection> {
         let resource = &change.resource;
+        if *resource == ConfigResource::cluster_default() {
+            return self.alter_cluster_default(change);
+        }
         if resource.resource_type != ResourceType::Topic {
-            let text =
-                "the configuration of a broker cannot be altered while it runs: change its file and restart";
-            return Err(Rejection::InvalidRequest(text.to_owned()));
+            return Err(of_file());
         }
         let unknown = || Rejection::UnknownTopic(resource.name.clone());
         let topic = self.image.topic(&resource.name).ok_or_else(unknown)?;
         let before = self.image.overrides(resource);
+        let after = self.altered(change)?;
+        let rules = |overrides: &Overrides| self.rules_of(overrides, self.image.cluster_defaults());
+        let mut records = difference(resource, before, &after);
+        let changes = self.after_config_change(topic, rules(before), rules(&after));
+        records.extend(changes.into_iter().map(Record::from));
+        Ok(records)
+    }
+
+    /// The cluster's default of `min.insync.replicas` holds for every topic without a number of its own, and what
+    /// follows from another one stands in the same batch. It can be replaced, and not be removed, for then each process
+    /// would reckon with its own (KIP-966).
+    fn alter_cluster_default(&self, change: &ConfigChange) -> Result<Vec<Record>, Rejection> {
+        let before = self.image.cluster_defaults();
+        let after = self.altered(change)?;
+        if before.keys().chain(after.keys()).any(|key| key != MIN_INSYNC_REPLICAS) {
+            return Err(of_file());
+        }
+        if !after.contains_key(MIN_INSYNC_REPLICAS) {
+            let text = "the cluster cannot be without a default of min.insync.replicas: set another one";
+            return Err(Rejection::InvalidConfig(text.to_owned()));
+        }
+        let mut records = difference(&change.resource, before, &after);
+        for topic in self.image.topics() {
+            let overrides = self.image.topic_overrides(&topic.name);
+            let rules = (self.rules_of(overrides, before), self.rules_of(overrides, &after));
+            let changes = self.after_config_change(topic, rules.0, rules.1);
+            records.extend(changes.into_iter().map(Record::from));
+        }
+        Ok(records)
+    }
+
+    /// The overrides of a resource after a change, each new one checked.
+    fn altered(&self, change: &ConfigChange) -> Result<Overrides, Rejection> {
+        let before = self.image.overrides(&change.resource);
         let after = match &change.edit {
             ConfigEdit::Replace(pairs) => replaced(pairs)?,
             ConfigEdit::Incremental(operations) => self.edited(before, operations)?,
@@ -55,11 +91,7 @@ impl Controller {
         for (key, value) in after.iter().filter(|(key, value)| before.get(*key) != Some(*value)) {
             (self.settings.check_config)(key, value).map_err(Rejection::InvalidConfig)?;
         }
-        let rules = |overrides: &Overrides| self.rules_of(|key| overrides.get(key).map(String::as_str));
-        let mut records = difference(resource, before, &after);
-        let changes = self.after_config_change(topic, rules(before), rules(&after));
-        records.extend(changes.into_iter().map(Record::from));
-        Ok(records)
+        Ok(after)
     }
 
     fn edited(
@@ -107,6 +139,13 @@ fn replaced(pairs: &[(String, Option<String>)]) -> Result<Overrides, Rejection> 
         after.insert(key.clone(), value.trim().to_owned());
     }
     Ok(after)
+}
+
+/// Of a key that each broker takes from its own file.
+fn of_file() -> Rejection {
+    let text = "of the configuration of brokers only the cluster's default of min.insync.replicas can be altered while \
+                they run: change the file of each and restart it";
+    Rejection::InvalidRequest(text.to_owned())
 }
 
 fn no_value(key: &str) -> Rejection {

@@ -3,6 +3,8 @@
 //! Nothing commits while fewer than min.insync.replicas are in sync, so whoever leaves the ISR below that number has
 //! all there is, until it stops in a way that may lose records or until commits go on without it.
 
+use std::collections::BTreeMap;
+
 use super::Controller;
 use super::election::Election;
 use super::partition_change::PartitionChange;
@@ -97,17 +99,25 @@ impl Controller {
     /// What a topic's configuration asks.
     pub(super) fn rules(&self, topic: &str) -> Rules {
         let overrides = self.image.topic_overrides(topic);
-        self.rules_of(|key| overrides.get(key).map(String::as_str))
+        self.rules_of(overrides, self.image.cluster_defaults())
     }
 
-    /// What overrides ask. A value that cannot be read, which only a later version may have written, is passed over.
-    pub(super) fn rules_of<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> Rules {
-        let min_insync_replicas = value(MIN_INSYNC_REPLICAS).and_then(|value| value.parse().ok());
-        let elects_uncleanly = value(UNCLEAN_ELECTION).map(|value| value.eq_ignore_ascii_case("true"));
+    /// What overrides ask over the cluster's defaults. A value that cannot be read, which only a later version may have
+    /// written, is passed over.
+    pub(super) fn rules_of(
+        &self,
+        overrides: &BTreeMap<String, String>,
+        defaults: &BTreeMap<String, String>,
+    ) -> Rules {
+        let minimum_of =
+            |values: &BTreeMap<String, String>| values.get(MIN_INSYNC_REPLICAS)?.parse::<i32>().ok();
+        let min_insync_replicas = minimum_of(overrides).or_else(|| minimum_of(defaults));
+        let elects_uncleanly =
+            overrides.get(UNCLEAN_ELECTION).map(|value| value.eq_ignore_ascii_case("true"));
         Rules {
-            min_insync_replicas: min_insync_replicas
-                .unwrap_or(self.settings.default_min_insync_replicas)
-                .max(1) as usize,
+            // Without a default no broker is registered yet, and the first one brings it.
+            min_insync_replicas: min_insync_replicas.unwrap_or(self.settings.first_min_insync_replicas).max(1)
+                as usize,
             elects_uncleanly: elects_uncleanly.unwrap_or(self.settings.unclean_leader_election),
             switches: self.settings.switches,
         }

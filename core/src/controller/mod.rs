@@ -9,6 +9,7 @@
 //! | `election.rs`, `elr.rs` | who leads, and who may when the in-sync set is gone |
 //! | `isr.rs`, `reassignment.rs`, `partition_change.rs` | in-sync sets, replicas that move, and the one way to change either |
 //! | `topics.rs`, `placement.rs`, `directories.rs`, `configs.rs` | topics, and where their replicas go |
+//! | `offline_directories.rs` | directories that fail while their broker runs |
 //! | `producer_ids.rs`, `records.rs`, `command.rs`, `response.rs` | blocks of ids; what is asked, decided and answered |
 
 mod brokers;
@@ -18,6 +19,7 @@ mod directories;
 mod election;
 mod elr;
 mod isr;
+mod offline_directories;
 mod partition_change;
 mod placement;
 mod producer_ids;
@@ -67,8 +69,10 @@ pub struct Settings {
     pub check_config: fn(key: &str, value: &str) -> Result<(), String>,
     /// The default of a key whose value is a list; `None` for all others.
     pub list_default: fn(key: &str) -> Option<&'static str>,
-    /// `min.insync.replicas` of topics without an override.
-    pub default_min_insync_replicas: i32,
+    /// `min.insync.replicas` of this process's file. The cluster's default begins with it when the metadata holds none,
+    /// and is never taken from it again: controllers and brokers that reckon with different numbers would disagree
+    /// about what is committed, and who is eligible (KIP-966).
+    pub first_min_insync_replicas: i32,
     /// `unclean.leader.election.enable` of topics without an override.
     pub unclean_leader_election: bool,
     /// Whether a broker that registers serves only when it has read the metadata and asks for it: in a cluster of
@@ -143,9 +147,17 @@ impl Controller {
                 return self.allocate_producer_ids(*broker_id, *broker_epoch);
             }
             Command::RegisterBroker(registration) => return self.register(registration, next_offset),
-            Command::Heartbeat { broker_id, broker_epoch, metadata_offset, wants_fence, wants_shutdown } => {
+            Command::Heartbeat {
+                broker_id,
+                broker_epoch,
+                metadata_offset,
+                wants_fence,
+                wants_shutdown,
+                offline_log_dirs,
+            } => {
                 let (metadata_offset, wants_fence) = (*metadata_offset, *wants_fence);
-                let wishes = Wishes { metadata_offset, wants_fence, wants_shutdown: *wants_shutdown };
+                let wants_shutdown = *wants_shutdown;
+                let wishes = Wishes { metadata_offset, wants_fence, wants_shutdown, offline_log_dirs };
                 return self.heartbeat(*broker_id, *broker_epoch, wishes);
             }
             Command::FenceBroker { broker_id, broker_epoch } => {
@@ -218,16 +230,25 @@ impl Controller {
         self.image.epoch = epoch;
     }
 
-    /// Begins the session of every broker that serves, when this controller takes over: it does not know when they
-    /// were last heard.
+    /// Begins the session of every broker when this controller takes over: it does not know when they were last heard.
+    /// One that is fenced has a session as well, for a process that loads its logs must not be taken for dead.
     pub fn begin_sessions(&mut self, now: Instant) {
         self.sessions = Sessions::new(self.settings.session_timeout);
-        for broker in self.image.brokers().filter(|broker| !broker.fenced) {
+        for broker in self.image.brokers() {
             self.sessions.heard(broker.id, now);
         }
     }
 
-    /// Notes a heartbeat, once what it changed has been applied and [`Controller::advance`] has said where. One of an incarnation that is over says nothing.
+    /// Notes a registration, once it has been applied: the session begins with it, not with the first heartbeat, or a
+    /// late registration of another process could come in between.
+    pub fn registered(&mut self, broker_id: BrokerId, epoch: BrokerEpoch, now: Instant) {
+        if self.find_incarnation(broker_id, epoch).is_ok() {
+            self.sessions.heard(broker_id, now);
+        }
+    }
+
+    /// Notes a heartbeat, once what it changed has been applied and [`Controller::advance`] has said where. One of an
+    /// incarnation that is over says nothing.
     pub fn heard(&mut self, broker_id: BrokerId, epoch: BrokerEpoch, metadata_offset: Offset, now: Instant) {
         let Ok(broker) = self.find_incarnation(broker_id, epoch) else { return };
         let is_shutting_down = broker.in_controlled_shutdown && !broker.fenced;

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use super::command::Registration;
 use super::directories::Directories;
-use super::elr::Rules;
+use super::elr::{MIN_INSYNC_REPLICAS, Rules};
 use super::partition_change::PartitionChange;
 use super::response::{Rejection, Response};
 use super::{Controller, Decision};
 use crate::ids::{BrokerEpoch, BrokerId, Offset, TopicPartition};
 use crate::metadata::records::{
-    FeatureLevelRecord, METADATA_VERSION, METADATA_VERSION_FEATURE, PartitionChangeRecord, Record,
-    RegisterBrokerRecord,
+    ConfigRecord, FeatureLevelRecord, METADATA_VERSION, METADATA_VERSION_FEATURE, PartitionChangeRecord,
+    Record, RegisterBrokerRecord,
 };
-use crate::metadata::{BrokerImage, PartitionImage};
+use crate::metadata::{BrokerImage, ConfigResource, PartitionImage};
 use crate::museum::Switch;
 
 impl Controller {
@@ -36,11 +36,7 @@ impl Controller {
                 return Err(Rejection::DuplicateBroker(registration.broker_id));
             }
         }
-        let mut records: Vec<Record> = Vec::new();
-        if !self.image.features().contains_key(METADATA_VERSION_FEATURE) {
-            let name = METADATA_VERSION_FEATURE.to_owned();
-            records.push(FeatureLevelRecord { name, level: METADATA_VERSION }.into());
-        }
+        let mut records = self.bootstrap();
         let epoch = BrokerEpoch(next_offset.0 + records.len() as i64);
         let is_fenced = self.settings.fence_new_brokers;
         records.push(record(registration, epoch, (is_fenced, false)).into());
@@ -62,11 +58,38 @@ impl Controller {
         Ok(Decision { records, is_atomic: is_fenced, response: Response::Registered(epoch) })
     }
 
-    /// Whether another process may still be this broker. The lock of a directory that both name proves that it is
-    /// dead; so does its own wish to stop (KAFKA-19047).
+    /// What the metadata holds before its first broker, as far as it is not there.
+    fn bootstrap(&self) -> Vec<Record> {
+        let mut records: Vec<Record> = Vec::new();
+        if !self.image.features().contains_key(METADATA_VERSION_FEATURE) {
+            let name = METADATA_VERSION_FEATURE.to_owned();
+            records.push(FeatureLevelRecord { name, level: METADATA_VERSION }.into());
+        }
+        if !self.image.cluster_defaults().contains_key(MIN_INSYNC_REPLICAS) {
+            let ConfigResource { resource_type, name: resource_name } = ConfigResource::cluster_default();
+            let value = Some(self.settings.first_min_insync_replicas.max(1).to_string());
+            let name = MIN_INSYNC_REPLICAS.to_owned();
+            records.push(ConfigRecord { resource_type, resource_name, name, value }.into());
+        }
+        records
+    }
+
+    /// Whether the process that is registered may be the one that lives. While its session lasts another one is refused,
+    /// as Kafka does it: a registration may have been on its way for long, and whoever sent it be dead.
+    ///
+    /// Two need not wait. One that holds a directory of the other and began after it: the lock of the directory proves
+    /// that the other is dead. And one that follows a process which wants to stop (KAFKA-19047), unless the lock proves
+    /// that it is itself the dead one. A clock that was set back costs the wait, and nothing else.
     fn must_wait_for_session(&self, registration: &Registration, existing: &BrokerImage) -> bool {
+        if !self.sessions.is_live(existing.id) {
+            return false;
+        }
         let shares_directory = registration.log_dirs.iter().any(|id| existing.log_dirs.contains(id));
-        self.sessions.is_live(existing.id) && !existing.in_controlled_shutdown && !shares_directory
+        let (next, present) = (registration.incarnation_id.time(), existing.incarnation_id.time());
+        match next.zip(present) {
+            Some((next, present)) if shares_directory => next <= present,
+            _ => !existing.in_controlled_shutdown,
+        }
     }
 
     /// A directory belongs to one broker (KIP-858).

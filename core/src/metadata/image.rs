@@ -56,6 +56,11 @@ impl ConfigResource {
     pub fn topic(name: &str) -> Self {
         Self { resource_type: ResourceType::Topic, name: name.to_owned() }
     }
+
+    /// What holds for all brokers (KIP-226): a broker without a name.
+    pub fn cluster_default() -> Self {
+        Self { resource_type: ResourceType::Broker, name: String::new() }
+    }
 }
 
 /// Why a record does not fit the image: the log is not one that a controller wrote, or was damaged.
@@ -196,6 +201,11 @@ impl MetadataImage {
     /// The overrides of a topic; none for a topic that is not there.
     pub fn topic_overrides(&self, name: &str) -> &BTreeMap<String, String> {
         self.overrides(&ConfigResource::topic(name))
+    }
+
+    /// What holds for all brokers, whatever their files say (KIP-226).
+    pub fn cluster_defaults(&self) -> &BTreeMap<String, String> {
+        self.overrides(&ConfigResource::cluster_default())
     }
 
     /// The overrides of a resource.

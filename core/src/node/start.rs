@@ -10,7 +10,7 @@ use super::{Node, StartError, Working, announcement};
 use crate::api::Services;
 use crate::config::Config;
 use crate::controller::{Command, Registration, Rejection, Response};
-use crate::env::{Env, Lane, Listener, Net};
+use crate::env::{Clock, Env, Lane, Listener, Net};
 use crate::ids::{BrokerEpoch, Offset, TopicPartition, Uuid};
 use crate::log::recovery::Checkpointed;
 use crate::metadata::MetadataImage;
@@ -121,7 +121,7 @@ impl<E: Env> Parts<E> {
         let takes = self.directories.iter().filter(|(_, working)| working.takes_partitions);
         Registration {
             broker_id: self.config.node_id,
-            incarnation_id: Uuid::from_random(|| self.env.random_u64()),
+            incarnation_id: Uuid::at_time(self.env.clock().wall(), || self.env.random_u64()),
             previous_broker_epoch: None,
             endpoints: vec![BrokerEndpoint {
                 name: advertised.name.clone(),
@@ -176,6 +176,9 @@ async fn run_parts<E: Env>(
             });
         }
     };
+    for (key, given, holds) in parts.config.overruled(quorum.image().cluster_defaults()) {
+        tracing::warn!(key, given, holds, "the cluster has another default, which holds: alter it there");
+    }
     let services = Services::new(
         env,
         Arc::clone(&parts.config),

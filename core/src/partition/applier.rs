@@ -12,7 +12,7 @@ use crate::ids::{BrokerId, Offset, TopicId, TopicPartition, Uuid};
 use crate::log::LogError;
 use crate::log::dir::Removal;
 use crate::metadata::records::ResourceType;
-use crate::metadata::{MetadataDelta, MetadataImage, PartitionImage, TopicImage};
+use crate::metadata::{ConfigResource, MetadataDelta, MetadataImage, PartitionImage, TopicImage};
 use crate::sync::Arc;
 
 use super::directory::{Directory, StorageError};
@@ -53,6 +53,11 @@ impl<E: Env> Applier<E> {
         for id in &delta.topics {
             if let Some(topic) = image.topic_by_id(*id) {
                 self.update_topic(image, topic).await;
+            }
+        }
+        if delta.configs.contains(&ConfigResource::cluster_default()) {
+            for topic in image.topics().filter(|topic| !delta.topics.contains(&topic.id)) {
+                self.update_settings(image, topic).await;
             }
         }
         for resource in &delta.configs {
@@ -195,7 +200,7 @@ impl<E: Env> Applier<E> {
     }
 
     pub(super) fn settings(&self, image: &MetadataImage, topic: &TopicImage) -> Settings {
-        let topic = self.config.topic(image.topic_overrides(&topic.name));
+        let topic = self.config.topic(image.topic_overrides(&topic.name), image.cluster_defaults());
         Settings::of_topic(&topic, self.config.switches)
     }
 

@@ -198,6 +198,7 @@ impl Metadata {
             metadata_offset: Offset(i64::MAX),
             wants_fence: wants,
             wants_shutdown: wants,
+            offline_log_dirs: Vec::new(),
         };
         match request {
             Request::Register { index, is_clean } => Command::RegisterBroker(Registration {
@@ -309,7 +310,7 @@ fn settings(scope: &Scope) -> Settings {
         delete_topics: true,
         check_config: |_, _| Ok(()),
         list_default: |_| None,
-        default_min_insync_replicas: scope.min_insync_replicas as i32,
+        first_min_insync_replicas: scope.min_insync_replicas as i32,
         unclean_leader_election: false,
         fence_new_brokers: true,
         session_timeout: Duration::from_secs(9),

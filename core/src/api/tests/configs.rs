@@ -105,6 +105,24 @@ fn unknown_resources_are_refused_each_for_itself() {
     });
 }
 
+/// KIP-966: the number that leaders and controllers reckon with is the cluster's, not that of a file.
+#[test]
+fn the_clusters_min_insync_replicas_begins_with_the_file_and_is_altered_for_all_brokers() {
+    with_broker(&[("min.insync.replicas", "2")], async |scene| {
+        scene.create("t", 1, &[]).await;
+        let response = scene.call(&describe(4, "", false), 4).await;
+        assert_eq!(value(&response, "min.insync.replicas"), ("2".into(), 3));
+        let mut request = change("", &[("min.insync.replicas", 0, "1")]);
+        request.resources[0].resource_type = 4;
+        let response = scene.call(&request, 1).await;
+        assert_eq!(response.responses[0].error_code, code(ErrorCode::None));
+        for (resource_type, name) in [(TOPIC, "t"), (4, "1"), (4, "")] {
+            let response = scene.call(&describe(resource_type, name, false), 4).await;
+            assert_eq!(value(&response, "min.insync.replicas"), ("1".into(), 3), "{resource_type} {name}");
+        }
+    });
+}
+
 /// KIP-339: two who change different keys at once do not undo each other.
 #[test]
 fn single_operations_leave_the_other_overrides_alone() {

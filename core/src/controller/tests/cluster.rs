@@ -8,6 +8,8 @@ pub(super) struct Cluster {
     pub(super) scene: Scene,
     pub(super) name: TopicPartition,
     pub(super) now: Instant,
+    /// What the next heartbeats tell of directories.
+    pub(super) offline_log_dirs: Vec<Uuid>,
 }
 
 pub(super) fn ids(brokers: &[i32]) -> Vec<BrokerId> {
@@ -20,7 +22,7 @@ pub(super) fn directory(broker: i32) -> Uuid {
 
 /// Of a cluster with `min.insync.replicas`.
 pub(super) fn cluster_settings(min_insync_replicas: i32) -> Settings {
-    Settings { default_min_insync_replicas: min_insync_replicas, fence_new_brokers: true, ..settings() }
+    Settings { first_min_insync_replicas: min_insync_replicas, fence_new_brokers: true, ..settings() }
 }
 
 impl Cluster {
@@ -32,7 +34,7 @@ impl Cluster {
     pub(super) fn with(settings: Settings, replicas: &[i32]) -> Self {
         let scene = Scene::new(settings, &[]);
         let name = TopicPartition::METADATA;
-        let mut cluster = Self { scene, name, now: Instant(0) };
+        let mut cluster = Self { scene, name, now: Instant(0), offline_log_dirs: Vec::new() };
         for broker in 1..=replicas.len() as i32 + 1 {
             cluster.start(broker, None);
         }
@@ -86,8 +88,12 @@ impl Cluster {
     }
 
     pub(super) fn register(&mut self, registration: Registration) -> Result<BrokerEpoch, Rejection> {
+        let id = registration.broker_id;
         match self.scene.run(&Command::RegisterBroker(registration))? {
-            Response::Registered(epoch) => Ok(epoch),
+            Response::Registered(epoch) => {
+                self.scene.controller.registered(id, epoch, self.now);
+                Ok(epoch)
+            }
             other => panic!("not an answer to a registration: {other:?}"),
         }
     }
@@ -111,8 +117,14 @@ impl Cluster {
         (wants_fence, wants_shutdown): (bool, bool),
     ) -> Result<Response, Rejection> {
         let (broker_id, broker_epoch) = (BrokerId(broker), self.epoch(broker));
-        let command =
-            Command::Heartbeat { broker_id, broker_epoch, metadata_offset, wants_fence, wants_shutdown };
+        let command = Command::Heartbeat {
+            broker_id,
+            broker_epoch,
+            metadata_offset,
+            wants_fence,
+            wants_shutdown,
+            offline_log_dirs: self.offline_log_dirs.clone(),
+        };
         let response = self.scene.run(&command);
         self.scene.controller.heard(broker_id, broker_epoch, metadata_offset, self.now);
         response
@@ -167,6 +179,16 @@ impl Cluster {
         match self.scene.run(&Command::AlterReassignments { partitions })? {
             Response::ReassignmentsAltered(mut results) => results.remove(0),
             other => panic!("not an answer to AlterReassignments: {other:?}"),
+        }
+    }
+
+    /// Alters what holds for all brokers.
+    pub(super) fn configure_all(&mut self, key: &str, operation: ConfigOperation) -> Result<(), Rejection> {
+        let edit = ConfigEdit::Incremental(vec![(key.to_owned(), operation)]);
+        let resources = vec![ConfigChange { resource: ConfigResource::cluster_default(), edit }];
+        match self.scene.run(&Command::AlterConfigs { resources, validate_only: false })? {
+            Response::ConfigsAltered(mut results) => results.remove(0),
+            other => panic!("not an answer to AlterConfigs: {other:?}"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Eligible leader replicas (KIP-966).
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, cluster_settings, ids};
 use super::*;
 
 #[test]
@@ -203,4 +203,52 @@ fn another_minimum_leaves_who_is_eligible_where_nobody_leads() {
     assert_eq!(cluster.show(), "leader -1 isr  elr 2,1 last 1");
     cluster.beat(2);
     assert_eq!(cluster.show(), "leader 2 isr 2 elr ", "one is enough now");
+}
+
+#[test]
+fn a_controller_with_another_file_reckons_with_the_clusters_min_insync_replicas() {
+    // KIP-966. Each process took the number from its own file; one that had 1 there took nobody for eligible.
+    let mut cluster = Cluster::new(&[1, 2], 2);
+    let image = cluster.scene.controller.image().clone();
+    assert_eq!(image.cluster_defaults()["min.insync.replicas"], "2", "of the first process");
+    cluster.scene.controller = Controller::new(cluster_settings(1), image);
+    cluster.fence(2);
+    assert_eq!(cluster.show(), "leader 1 isr 1 elr 2");
+}
+
+#[test]
+fn a_broker_with_another_file_does_not_change_the_clusters_min_insync_replicas() {
+    let mut cluster = Cluster::new(&[1, 2], 2);
+    let image = cluster.scene.controller.image().clone();
+    cluster.scene.controller = Controller::new(cluster_settings(1), image);
+    cluster.restart_uncleanly(2);
+    assert_eq!(cluster.scene.controller.image().cluster_defaults()["min.insync.replicas"], "2");
+}
+
+#[test]
+fn another_default_of_the_cluster_clears_the_elr_of_topics_without_a_number_of_their_own() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 3);
+    let own = vec![("min.insync.replicas".to_owned(), Some("3".to_owned()))];
+    let assignments = vec![(PartitionIndex(0), ids(&[1, 2, 3]))];
+    cluster.scene.create(NewTopic { configs: own, assignments, ..topic("own") }).expect("it is new");
+    cluster.fence(3);
+    let (_, partition_epoch) = cluster.epochs();
+    let set = |value: &str| ConfigOperation::Set(Some(value.to_owned()));
+    cluster.configure_all("min.insync.replicas", set("2")).expect("a good value");
+    assert_eq!(cluster.show(), "leader 1 isr 1,2 elr ");
+    assert_eq!(cluster.epochs().1, partition_epoch + 1, "a proposal by the old number is outdated");
+    let image = cluster.scene.controller.image();
+    assert_eq!(image.topic("own").expect("it is there").partitions[0].elr, ids(&[3]));
+    assert_eq!(image.cluster_defaults()["min.insync.replicas"], "2");
+}
+
+#[test]
+fn the_clusters_min_insync_replicas_can_be_neither_removed_nor_joined_by_other_keys() {
+    let mut cluster = Cluster::new(&[1, 2], 2);
+    let refusal = cluster.configure_all("min.insync.replicas", ConfigOperation::Delete);
+    assert!(matches!(refusal, Err(Rejection::InvalidConfig(_))), "{refusal:?}");
+    let refusal = cluster.configure_all("retention.ms", ConfigOperation::Set(Some("5".to_owned())));
+    assert!(matches!(refusal, Err(Rejection::InvalidRequest(_))), "{refusal:?}");
+    let bad = cluster.configure_all("min.insync.replicas", ConfigOperation::Set(Some("bad".to_owned())));
+    assert!(matches!(bad, Err(Rejection::InvalidConfig(_))), "{bad:?}");
 }

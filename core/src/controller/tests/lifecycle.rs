@@ -34,11 +34,13 @@ fn a_heartbeat_of_an_incarnation_that_is_over_is_refused_and_keeps_nobody_alive(
         metadata_offset: cluster.scene.next_offset,
         wants_fence: false,
         wants_shutdown: false,
+        offline_log_dirs: Vec::new(),
     };
     let stale = Rejection::StaleBrokerEpoch { broker_id: BrokerId(1), epoch: old };
     assert_eq!(cluster.scene.run(&command), Err(stale));
-    cluster.scene.controller.heard(BrokerId(1), old, Offset(0), cluster.now);
-    assert!(!cluster.scene.controller.sessions.is_live(BrokerId(1)));
+    cluster.scene.controller.heard(BrokerId(1), old, Offset(0), Instant(1));
+    let over = Some(Instant(0) + SESSION_TIMEOUT);
+    assert_eq!(cluster.scene.controller.next_deadline(), over, "as the registration began it");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod eligible;
 mod lifecycle;
 #[cfg(feature = "museum")]
 mod museum;
+mod offline_directories;
 mod placement;
 mod proposals;
 mod reassignments;
@@ -18,6 +19,7 @@ use super::*;
 use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId, Uuid};
 use crate::metadata::ConfigResource;
 use crate::metadata::records::ResourceType;
+use crate::time::Timestamp;
 
 /// A node that is alone.
 fn settings() -> Settings {
@@ -33,7 +35,7 @@ fn settings() -> Settings {
             (key, value) => Err(format!("{key}={value} is refused")),
         },
         list_default: |key| (key == "cleanup.policy").then_some("delete"),
-        default_min_insync_replicas: 1,
+        first_min_insync_replicas: 1,
         unclean_leader_election: false,
         fence_new_brokers: false,
         session_timeout: SESSION_TIMEOUT,
@@ -82,7 +84,7 @@ impl Scene {
 
     fn new_incarnation(&mut self) -> Uuid {
         self.draws += 1;
-        Uuid(u128::from(self.draws).to_be_bytes())
+        Uuid::at_time(Timestamp(self.draws as i64), || 0)
     }
 
     fn register(&mut self, broker: i32) -> BrokerEpoch {

@@ -27,6 +27,7 @@ fn racks(racks: &[(&str, bool)]) -> Scene {
             metadata_offset: scene.next_offset,
             wants_fence: !serves,
             wants_shutdown: false,
+            offline_log_dirs: Vec::new(),
         };
         scene.run(&command).expect("the broker is registered");
     }

@@ -64,6 +64,53 @@ fn another_directory_waits_for_the_session() {
 }
 
 #[test]
+fn a_late_registration_of_a_dead_process_does_not_depose_the_one_that_lives() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    let late = cluster.registration(2, None);
+    let registration = cluster.registration(2, None);
+    let epoch = cluster.register(registration).expect("2 returns");
+    let refused = Err(Rejection::DuplicateBroker(BrokerId(2)));
+    assert_eq!(cluster.register(late.clone()), refused, "2 has not sent a heartbeat yet");
+    cluster.beat(2);
+    cluster.propose(&[1, 3, 2]).expect("2 has fetched everything");
+    assert_eq!(cluster.register(late.clone()), refused);
+    cluster.scene.controller.begin_sessions(Instant(1));
+    assert_eq!(cluster.register(late), refused, "nor when another controller has taken over");
+    assert_eq!((cluster.epoch(2), cluster.show()), (epoch, "leader 1 isr 1,3,2 elr ".to_owned()));
+}
+
+#[test]
+fn a_dead_process_does_not_get_in_because_the_one_that_lives_shuts_down() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    let late = cluster.registration(1, None);
+    cluster.start(1, None);
+    cluster.propose(&[2, 3, 1]).expect("1 has fetched everything");
+    cluster.elect(ElectionKind::Preferred).expect("1 is in sync");
+    cluster.heartbeat(1, cluster.scene.next_offset, (false, true)).expect("1 wants to stop, and leads");
+    assert_eq!(cluster.register(late), Err(Rejection::DuplicateBroker(BrokerId(1))));
+}
+
+#[test]
+fn a_process_whose_clock_was_set_back_waits_for_the_session_and_no_longer() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    let of_the_past = cluster.registration(3, None);
+    cluster.start(3, None);
+    assert_eq!(cluster.register(of_the_past.clone()), Err(Rejection::DuplicateBroker(BrokerId(3))));
+    let over = Instant(0) + SESSION_TIMEOUT;
+    while let Some(command) = cluster.scene.controller.expired(over) {
+        cluster.scene.run(&command).expect("it is registered");
+    }
+    cluster.register(of_the_past).expect("the session is over");
+}
+
+#[test]
+fn processes_without_an_order_wait_for_each_other_as_in_kafka() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 2);
+    let unordered = Registration { incarnation_id: Uuid([0x40; 16]), ..cluster.registration(1, None) };
+    assert_eq!(cluster.register(unordered), Err(Rejection::DuplicateBroker(BrokerId(1))));
+}
+
+#[test]
 fn a_broker_that_shuts_down_makes_way_at_once() {
     let mut cluster = Cluster::new(&[1, 2, 3], 2);
     cluster.heartbeat(1, cluster.scene.next_offset, (false, true)).expect("1 wants to stop");

@@ -1,11 +1,11 @@
-//! Random walks of one partition: brokers that lose power, proposals that are late, replicas that move. Whoever is in
-//! sync or eligible has everything that was committed, as long as no election was unclean.
+//! Random walks of one partition: brokers that lose power or a directory, proposals that are late, replicas that move.
+//! Whoever is in sync or eligible has everything that was committed, as long as no election was unclean.
 //!
 //! Leaders see the metadata at once here; that they may not is what whole clusters are simulated for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cluster::{Cluster, cluster_settings};
+use super::cluster::{Cluster, cluster_settings, directory};
 use super::*;
 
 type Log = BTreeSet<u32>;
@@ -17,6 +17,8 @@ struct Walk {
     cluster: Cluster,
     logs: BTreeMap<i32, Log>,
     running: BTreeSet<i32>,
+    /// The directories that failed since a broker started.
+    failed: BTreeMap<i32, BTreeSet<Uuid>>,
     /// The epochs in the markers of clean stops.
     markers: BTreeMap<i32, BrokerEpoch>,
     committed: Log,
@@ -25,6 +27,11 @@ struct Walk {
     proposals: Vec<(BrokerEpoch, BrokerId, AlterIsr)>,
     leader: (BrokerId, LeaderEpoch),
     bits: u64,
+}
+
+/// Where a broker may put replicas beside the directory that it begins with.
+fn spare(broker: i32) -> Uuid {
+    Uuid([broker as u8 + 200; 16])
 }
 
 impl Walk {
@@ -36,6 +43,7 @@ impl Walk {
             cluster,
             logs: (1..=4).map(|broker| (broker, Log::new())).collect(),
             running: (1..=4).collect(),
+            failed: BTreeMap::new(),
             markers: BTreeMap::new(),
             committed: Log::new(),
             next_record: 0,
@@ -55,11 +63,18 @@ impl Walk {
 
     fn leads(&self) -> Option<i32> {
         let leader = self.cluster.partition().leader.0;
-        self.running.contains(&leader).then_some(leader)
+        self.works(leader).then_some(leader)
+    }
+
+    /// Whether a broker runs and its replica is not in a directory that failed.
+    fn works(&self, broker: i32) -> bool {
+        let id = self.cluster.partition().directory(BrokerId(broker));
+        let is_offline = self.failed.get(&broker).is_some_and(|failed| failed.contains(&id));
+        self.running.contains(&broker) && !is_offline
     }
 
     fn step(&mut self) -> Checked {
-        match self.draw(22) {
+        match self.draw(23) {
             0..=4 => self.append(),
             5 => {
                 let broker = self.broker();
@@ -79,6 +94,7 @@ impl Walk {
                 self.cluster.configure("min.insync.replicas", &minimum.to_string());
             }
             19 => self.reassign(),
+            20 => self.fail_directory(),
             _ => {
                 let broker = self.broker();
                 self.lose_power(broker);
@@ -104,8 +120,9 @@ impl Walk {
         let joining = in_flight.flat_map(|(_, _, proposal)| proposal.isr.iter().map(|(id, _)| id.0));
         let awaited: BTreeSet<i32> = of.isr.iter().map(|id| id.0).chain(joining).collect();
         let minimum = self.cluster.scene.controller.rules("t").min_insync(of.replicas.len());
-        let commits = of.isr.len() >= minimum && awaited.is_subset(&self.running);
-        for broker in awaited.intersection(&self.running) {
+        let working: BTreeSet<i32> = (1..=4).filter(|broker| self.works(*broker)).collect();
+        let commits = of.isr.len() >= minimum && awaited.is_subset(&working);
+        for broker in awaited.intersection(&working) {
             self.logs.insert(*broker, log.clone());
         }
         if commits {
@@ -115,11 +132,38 @@ impl Walk {
 
     fn lose_power(&mut self, broker: i32) {
         if self.running.remove(&broker) {
-            let keeps = self.draw(3);
-            let log = self.logs.entry(broker).or_default();
-            *log = log.iter().copied().take(log.len() * keeps / 3).collect();
+            self.lose_tail(broker);
             self.markers.remove(&broker);
         }
+    }
+
+    fn lose_tail(&mut self, broker: i32) {
+        let keeps = self.draw(3);
+        let log = self.logs.entry(broker).or_default();
+        *log = log.iter().copied().take(log.len() * keeps / 3).collect();
+    }
+
+    /// A directory fails, with what was on its way to it, and the broker says so.
+    fn fail_directory(&mut self) {
+        let broker = self.broker();
+        let id = if self.draw(2) == 0 { directory(broker) } else { spare(broker) };
+        if !self.running.contains(&broker) {
+            return;
+        }
+        if self.works(broker) && self.cluster.partition().directory(BrokerId(broker)) == id {
+            self.lose_tail(broker);
+        }
+        self.failed.entry(broker).or_default().insert(id);
+        self.tell(broker, false).expect("it is registered");
+    }
+
+    fn tell(&mut self, broker: i32, wants_shutdown: bool) -> Result<Response, Rejection> {
+        let failed = self.failed.get(&broker).into_iter().flatten();
+        self.cluster.offline_log_dirs = failed.copied().collect();
+        let offset = self.cluster.scene.next_offset;
+        let response = self.cluster.heartbeat(broker, offset, (false, wants_shutdown));
+        self.cluster.offline_log_dirs.clear();
+        response
     }
 
     fn stop(&mut self) {
@@ -128,8 +172,7 @@ impl Walk {
             return;
         }
         for _ in 0..2 {
-            let offset = self.cluster.scene.next_offset;
-            let response = self.cluster.heartbeat(broker, offset, (false, true));
+            let response = self.tell(broker, true);
             if let Ok(Response::Heartbeat { should_shut_down: true, .. }) = response {
                 self.running.remove(&broker);
                 self.markers.insert(broker, self.cluster.epoch(broker));
@@ -146,8 +189,10 @@ impl Walk {
 
     fn start_broker(&mut self, broker: i32) {
         if self.running.insert(broker) {
+            self.failed.remove(&broker);
             let previous = self.markers.remove(&broker);
-            let registration = self.cluster.registration(broker, previous);
+            let log_dirs = vec![directory(broker), spare(broker)];
+            let registration = Registration { log_dirs, ..self.cluster.registration(broker, previous) };
             self.cluster.register(registration).expect("its directory is its own");
         }
     }
@@ -155,13 +200,13 @@ impl Walk {
     fn beat(&mut self) {
         let broker = self.broker();
         if self.running.contains(&broker) {
-            self.cluster.beat(broker);
+            self.tell(broker, false).expect("it is registered");
         }
     }
 
     fn beat_all(&mut self) {
         for broker in self.running.clone() {
-            self.cluster.beat(broker);
+            self.tell(broker, false).expect("it is registered");
         }
     }
 
@@ -175,7 +220,7 @@ impl Walk {
             vec![leader]
         } else if isr.contains(&chosen) {
             isr.into_iter().filter(|id| *id == leader || *id != chosen).collect()
-        } else if is_replica && self.running.contains(&chosen) && !self.cluster.is_fenced(chosen) {
+        } else if is_replica && self.works(chosen) && !self.cluster.is_fenced(chosen) {
             self.logs.insert(chosen, self.logs[&leader].clone());
             isr.into_iter().chain([chosen]).collect()
         } else {
@@ -237,6 +282,9 @@ impl Walk {
         if of.isr.iter().any(|broker| !image.broker(*broker).is_some_and(|broker| broker.is_active())) {
             return is_fault("nobody fenced or stopping is in sync");
         }
+        if of.isr.iter().any(|broker| self.running.contains(&broker.0) && !self.works(broker.0)) {
+            return is_fault("nobody whose directory failed is in sync");
+        }
         for broker in of.isr.iter().chain(&of.elr).map(|broker| broker.0) {
             let has_stopped_cleanly = self.markers.contains_key(&broker);
             let is_here = self.running.contains(&broker) || has_stopped_cleanly;
@@ -251,6 +299,10 @@ impl Walk {
     fn heal(&mut self) -> Checked {
         self.proposals.clear();
         for broker in 1..=4 {
+            // A directory that failed is used again when its process has ended.
+            if self.failed.contains_key(&broker) {
+                self.running.remove(&broker);
+            }
             self.start_broker(broker);
             // One that is shutting down finishes that first.
             let is_stopping = |walk: &Self| {
@@ -258,7 +310,9 @@ impl Walk {
                 image.broker(BrokerId(broker)).is_some_and(|broker| broker.in_controlled_shutdown)
             };
             if is_stopping(self) {
-                self.cluster.start(broker, None);
+                self.running.remove(&broker);
+                self.start_broker(broker);
+                self.cluster.beat(broker);
             }
         }
         self.beat_all();

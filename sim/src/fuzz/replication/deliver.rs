@@ -1,6 +1,6 @@
 //! What a message does where it arrives.
 
-use jangbu_core::ids::{BrokerId, Offset};
+use jangbu_core::ids::{BrokerEpoch, BrokerId, Offset};
 use jangbu_core::replica::producers::Admission;
 use jangbu_core::replica::{
     Acknowledgement, Acks, AlterPartitionOutcome, FetchBody, FetchDecision, FetchRefusal, FetchResponse,
@@ -8,6 +8,7 @@ use jangbu_core::replica::{
 };
 
 use super::broker::{PARTITION, Waiting};
+use super::budget::may_lose_tail;
 use super::check;
 use super::client::Told;
 use super::log::Entry;
@@ -35,7 +36,11 @@ impl World {
         let is_alive = self.broker(from).is_up && self.broker(from).process == process;
         let answer = match body {
             // The controller learns when the connection of a process is reset.
-            Body::Register { .. } | Body::Heartbeat { .. } if !is_alive => return Ok(()),
+            Body::Heartbeat { .. } if !is_alive => return Ok(()),
+            Body::Register { directory, previous, .. } if !is_alive => {
+                self.register_late(from, process, (directory, previous));
+                return self.after_controller();
+            }
             Body::Register { request, directory, previous } => {
                 let epoch = self.controller.register(id, process, directory, previous, self.now_ms);
                 if epoch.is_some() {
@@ -60,6 +65,22 @@ impl World {
         };
         self.send(CONTROLLER, from, process, connection, answer);
         self.after_controller()
+    }
+
+    /// A registration of a process that is dead, from a connection whose reset nobody has heard of. Where the session of
+    /// the present process is over it is accepted, and what that process is eligible for is lost: a fault as a power
+    /// cut is one.
+    fn register_late(&mut self, from: u8, process: u32, (directory, previous): (u32, Option<BrokerEpoch>)) {
+        if !may_lose_tail(self, from) {
+            return;
+        }
+        let id = BrokerId(i32::from(from));
+        let accepted = self.controller.register(id, process, directory, previous, self.now_ms).is_some();
+        if accepted {
+            let broker = self.broker_mut(from);
+            (broker.is_unclean, broker.is_lossy) = (true, true);
+            self.counts.late_registrations += 1;
+        }
     }
 
     fn deliver_to_broker(&mut self, message: Message) -> Checked {
@@ -90,9 +111,10 @@ impl World {
                 let lifecycle = &mut self.broker_mut(to).lifecycle;
                 match answer {
                     Some(answer) => lifecycle.handle_heartbeat(request, answer, now),
-                    None => lifecycle.handle_failure(request, now),
+                    None => lifecycle.handle_stale_epoch(request, now),
                 }
                 self.stop_if_told(to);
+                self.send_due(to);
                 Ok(())
             }
             Body::AlterPartitionAnswer { ticket, leader_epoch, result } => {
@@ -112,10 +134,12 @@ impl World {
     }
 
     /// A broker that may stop flushes, writes its marker, and ends.
-    fn stop_if_told(&mut self, number: u8) {
+    pub fn stop_if_told(&mut self, number: u8) {
         let broker = self.broker_mut(number);
-        let Some(epoch) = broker.lifecycle.clean_shutdown_epoch() else { return };
-        broker.marker = Some(epoch);
+        if !broker.lifecycle.has_ended() {
+            return;
+        }
+        broker.marker = broker.lifecycle.clean_shutdown_epoch();
         broker.log.flushed = broker.log.end();
         broker.written = Some(broker.log.clone());
         broker.checkpoint = broker.replica.high_watermark().0;

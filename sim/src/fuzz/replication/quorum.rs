@@ -16,7 +16,7 @@ use jangbu_core::metadata::{ConfigResource, ImageError, MetadataImage};
 use jangbu_core::replica::{
     self, AlterPartitionRejection, BrokerStanding, BrokersView, PartitionState, PartitionView,
 };
-use jangbu_core::time::Instant;
+use jangbu_core::time::{Instant, Timestamp};
 
 use super::BROKERS_MAX;
 use super::profile::Profile;
@@ -111,10 +111,7 @@ fn directory_id(number: u32) -> Uuid {
 }
 
 fn incarnation_id(broker: BrokerId, process: u32) -> Uuid {
-    let mut bytes = [5; 16];
-    bytes[..4].copy_from_slice(&broker.0.to_be_bytes());
-    bytes[4..8].copy_from_slice(&process.to_be_bytes());
-    Uuid(bytes)
+    Uuid::at_time(Timestamp(process.into()), || broker.0 as u64)
 }
 
 /// Where the metadata begins.
@@ -138,7 +135,7 @@ impl Quorum {
             delete_topics: true,
             check_config: |_, _| Ok(()),
             list_default: |_| None,
-            default_min_insync_replicas: i32::from(profile.min_insync_replicas),
+            first_min_insync_replicas: i32::from(profile.min_insync_replicas),
             unclean_leader_election: profile.unclean_election,
             fence_new_brokers: true,
             session_timeout: Duration::from_millis(profile.session_ms),
@@ -210,9 +207,10 @@ impl Quorum {
             view.brokers[(broker.id.0 - 1) as usize] = image.standing(broker.id);
         }
         let Some(partition) = image.partition(self.partition) else { return view };
-        let minimum =
-            image.topic_overrides(TOPIC).get(MIN_INSYNC_REPLICAS).and_then(|value| value.parse().ok());
-        let minimum: usize = minimum.unwrap_or(self.settings.default_min_insync_replicas as usize);
+        let minimum = image.topic_overrides(TOPIC).get(MIN_INSYNC_REPLICAS);
+        let minimum = minimum.or_else(|| image.cluster_defaults().get(MIN_INSYNC_REPLICAS));
+        let minimum: usize =
+            minimum.and_then(|value| value.parse().ok()).expect("the first broker brought a default");
         view.min_insync_replicas = minimum.min(partition.replicas.len());
         view.replicas.clone_from(&partition.replicas);
         view.isr.clone_from(&partition.isr);
@@ -262,7 +260,7 @@ impl Quorum {
         Ok(decision.response)
     }
 
-    /// A process starts. `None`: refused, for another directory's session lives.
+    /// A process starts. `None`: refused, for the session of another one lives.
     pub fn register(
         &mut self,
         id: BrokerId,
@@ -280,13 +278,16 @@ impl Quorum {
             rack: None,
             log_dirs: vec![directory_id(directory)],
         };
-        let _ = now_ms;
         let response = self.carry_out(&Command::RegisterBroker(registration));
-        self.check_sessions();
-        match response {
+        let epoch = match response {
             Ok(Response::Registered(epoch)) => Some(epoch),
             _ => None,
+        };
+        if let Some(epoch) = epoch {
+            self.controller.registered(id, epoch, at(now_ms));
         }
+        self.check_sessions();
+        epoch
     }
 
     /// A heartbeat. `None`: another incarnation is registered.
@@ -301,8 +302,14 @@ impl Quorum {
         let (wants_fence, wants_shutdown) = wants;
         let metadata_offset = Offset(metadata_offset);
         let (broker_id, broker_epoch) = (id, epoch);
-        let command =
-            Command::Heartbeat { broker_id, broker_epoch, metadata_offset, wants_fence, wants_shutdown };
+        let command = Command::Heartbeat {
+            broker_id,
+            broker_epoch,
+            metadata_offset,
+            wants_fence,
+            wants_shutdown,
+            offline_log_dirs: Vec::new(),
+        };
         let response = self.carry_out(&command);
         self.controller.heard(id, epoch, metadata_offset, at(now_ms));
         self.check_sessions();

@@ -42,6 +42,8 @@ counts! {
     crashes,
     /// Clean stops.
     clean_stops,
+    /// Registrations of dead processes that were accepted.
+    late_registrations,
     /// Disks that were lost.
     lost_directories,
     /// Followers that started over at the leader's log start.

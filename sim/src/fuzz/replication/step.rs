@@ -4,6 +4,7 @@ use jangbu_core::controller::ElectionKind;
 use jangbu_core::ids::BrokerId;
 
 use super::action::Action;
+use super::broker::PARTITION;
 use super::budget::{may_kill, may_lose_directory, may_lose_tail};
 use super::check;
 use super::message::{Body, CONTROLLER, Kind, Message, Node};
@@ -115,6 +116,7 @@ impl World {
             Action::Drain { broker } if self.broker(broker).runs() => {
                 let now = self.broker(broker).local(now_ms);
                 self.broker_mut(broker).lifecycle.drain(now);
+                self.stop_if_told(broker);
                 self.send_due(broker);
             }
             _ => {}
@@ -214,6 +216,7 @@ impl World {
         broker.checkpoint = high_watermark.0;
         let end = jangbu_core::ids::Offset(broker.log.end());
         broker.replica.flushed(end, &broker.log, now);
+        broker.fetch_loop.resume(PARTITION);
         self.after_event(number, high_watermark)
     }
 

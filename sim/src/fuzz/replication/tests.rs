@@ -3,8 +3,8 @@
 use jangbu_core::museum::{Switch, Switches};
 
 use super::action::Action::{
-    self, Crash, Deliver, Drain, Exchange, Fetch, Flush, LoseDirectory, Metadata, Prefer, Produce, Reassign,
-    Restart, Retain, Retry, Sessions, Tick, Timers, Write, Zombie,
+    self, Crash, Deliver, Drain, Exchange, Fetch, Flush, LoseDirectory, Metadata, Pause, Prefer, Produce,
+    Reassign, Restart, Retain, Retry, Sessions, Tick, Timers, Write, Zombie,
 };
 use super::check::Violation;
 use super::log::Entry;
@@ -18,6 +18,8 @@ use super::run::{Settings, find, find_by, run};
 use super::shrink::replay;
 use super::world::World;
 use crate::rng::Rng;
+
+mod registrations;
 
 /// Three brokers, whatever a test does not say.
 fn calm() -> Profile {

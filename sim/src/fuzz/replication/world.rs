@@ -197,7 +197,14 @@ impl World {
                 Output::Register { previous_broker_epoch: previous } => {
                     Body::Register { request, directory: broker.directory, previous }
                 }
-                Output::Heartbeat { broker_epoch: epoch, metadata_offset, wants_fence, wants_shutdown } => {
+                // The one directory of a broker fails with its process.
+                Output::Heartbeat {
+                    broker_epoch: epoch,
+                    metadata_offset,
+                    wants_fence,
+                    wants_shutdown,
+                    offline_log_dirs: _,
+                } => {
                     let (offset, wants) = (metadata_offset.0, (wants_fence, wants_shutdown));
                     Body::Heartbeat { request, epoch, offset, wants }
                 }
@@ -216,6 +223,11 @@ impl World {
         let now = broker.local(now_ms);
         let high_watermark = broker.replica.high_watermark();
         broker.lifecycle.handle_timeout(now);
+        self.stop_if_told(number);
+        let broker = self.broker_mut(number);
+        if !broker.runs() {
+            return Ok(());
+        }
         while broker.fetch_loop.handle_timeout(now).is_some() {}
         broker.replica.handle_timeout(&broker.log, now);
         let late: Vec<Call> = broker.calls.iter().copied().filter(|call| call.gives_up_at <= now).collect();
@@ -247,8 +259,8 @@ impl World {
         let now = broker.local(now_ms);
         let Some(round) = broker.fetch_loop.poll_output(now) else { return };
         let Some(fetch) = broker.replica.next_fetch(broker.lifecycle.broker_epoch(), &broker.log) else {
-            // Nothing can be asked yet: the round ends where it began.
-            broker.fetch_loop.handle_response(round.leader, round.id);
+            broker.fetch_loop.pause(PARTITION);
+            broker.fetch_loop.handle_empty(round.leader, round.id);
             return;
         };
         let (process, leader) = (broker.process, round.leader.0 as u8);

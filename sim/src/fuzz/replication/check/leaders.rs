@@ -3,7 +3,6 @@
 use super::{Violation, violated};
 use crate::fuzz::replication::world::World;
 use jangbu_core::ids::LeaderEpoch;
-use jangbu_core::lifecycle::Stage;
 
 /// A broker became leader.
 pub fn new_leader(world: &mut World, number: u8) -> Result<(), Violation> {
@@ -27,8 +26,7 @@ pub fn deposed(world: &World, number: u8) -> Result<(), Violation> {
     let broker = world.broker(number);
     let view = &world.controller.views[broker.looked_at];
     let epoch = broker.replica.leader_epoch();
-    let has_read =
-        broker.lifecycle.stage() != Stage::Stopping && view.offset >= broker.lifecycle.broker_epoch().0;
+    let has_read = !broker.lifecycle.has_ended() && view.offset >= broker.lifecycle.broker_epoch().0;
     if has_read && broker.replica.is_leader() && view.leader_epoch > epoch.0 {
         let newer = view.leader_epoch;
         return violated(
