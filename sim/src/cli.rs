@@ -49,6 +49,7 @@ pub enum Command {
     #[command(subcommand)]
     Fuzz(FuzzCommand),
     /// Visits every state of a small world of replicas and their controller
+    #[command(after_help = EXPLORE_EXAMPLES)]
     Explore(crate::explore::ExploreArgs),
     /// Runs the seeds that stdin names; started by `sim` itself
     #[command(hide = true, name = crate::worker::COMMAND)]
@@ -177,7 +178,7 @@ Examples:
   sim fuzz raft --steps 1000000000 --record reports/campaigns.csv
   sim fuzz raft --seeds 17..17                           one seed
   sim fuzz raft --only G4                                without this guard: the shortest schedule that shows why
-  sim fuzz raft --replay core/testdata/raft/election.txt
+  sim fuzz raft --replay core/testdata/raft/a_deposed_leader_commits_nothing.txt
 
 Exit codes: 0 clean (with --only: all were found), 1 a violation or too few rare events, 2 a mistake";
 
@@ -191,14 +192,25 @@ Examples:
 
 Exit codes: 0 clean (with --only: all were found), 1 a violation or too few rare events, 2 a mistake";
 
+const EXPLORE_EXAMPLES: &str = "\
+Examples:
+  sim explore                                   lists the scopes
+  sim explore tiny                              every state: seconds
+  sim explore elections --states-max 2000000    the first two million, nearest first
+  sim explore restart --switch B8               without this guard: the shortest way to a violation
+
+Exit codes: 0 no violation in what was seen, be it all (`exhausted`) or not (`bound reached`); with --switch: one was
+found; 1 the opposite; 2 a mistake";
+
 /// `sim fuzz raft` and `sim fuzz replication`
 #[derive(Args, Debug)]
 pub struct FuzzArgs {
     /// Seeds 1..N, or A..B with both ends included [default: as many as the steps allow]
     #[arg(long, value_name = "N|A..B", value_parser = seeds)]
     pub seeds: Option<(u64, u64)>,
-    /// Begins no seed after so many steps [default: 10 million, or the seeds alone if they are given]
-    #[arg(long, value_name = "N")]
+    /// Begins no seed after so many steps [default: 10 million, or the seeds alone if they are given]. From 1,000,000 on
+    /// what is rare must have happened often enough
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: Option<u64>,
     /// Threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = jobs)]
@@ -207,13 +219,13 @@ pub struct FuzzArgs {
     #[arg(long, value_delimiter = ',', value_name = "ID,...")]
     pub only: Vec<String>,
     /// With --only: CPU seconds for each guard
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 60, requires = "only")]
     pub cpu_seconds: u64,
     /// Prints a failing schedule as it is, with all that does not matter
     #[arg(long)]
     pub no_shrink: bool,
-    /// Plays a script that was printed here, or is kept as a test
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "steps", "only"])]
+    /// Plays a script that was printed here
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "steps", "only", "format"])]
     pub replay: Option<PathBuf>,
     /// Appends a line to this file, such as reports/campaigns.csv
     #[arg(long, value_name = "FILE.csv", conflicts_with_all = ["only", "replay"])]

@@ -181,10 +181,15 @@ impl Told {
 /// When there is no such guard, with the one that was probably meant.
 pub fn find_switch(name: &str) -> anyhow::Result<jangbu_core::museum::Switch> {
     let all = jangbu_core::museum::Switch::ALL;
-    if let Some((_, _, switch)) =
-        all.iter().find(|(id, key, _)| id.eq_ignore_ascii_case(name) || *key == name)
-    {
-        return Ok(*switch);
+    let called: Vec<_> =
+        all.iter().filter(|(id, key, _)| id.eq_ignore_ascii_case(name) || *key == name).collect();
+    match *called {
+        [] => {}
+        [(_, _, switch)] => return Ok(*switch),
+        _ => {
+            let keys: Vec<_> = called.iter().map(|(_, key, _)| *key).collect();
+            anyhow::bail!("`{name}` is several guards; name one: {}", keys.join(", "));
+        }
     }
     let keys = all.iter().flat_map(|(id, key, _)| [*id, *key]);
     match did_you_mean(name, keys.clone()) {

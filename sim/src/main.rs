@@ -12,6 +12,7 @@ use clap::Parser;
 use sim::cli::{Cli, Command, FuzzCommand};
 
 fn main() -> ExitCode {
+    end_quietly_when_nobody_reads();
     let cli = Cli::parse();
     let ended = match &cli.command {
         Some(Command::Worker) => sim::worker::serve().map(|()| sim::report::Ending::Passed),
@@ -30,4 +31,17 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// `print!` panics when the reader of a pipe is gone (`sim bugs --list | head`). That is no fault of this program: it ends
+/// as one that SIGPIPE ends.
+fn end_quietly_when_nobody_reads() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(141);
+        }
+        hook(panic);
+    }));
 }

@@ -70,15 +70,7 @@ pub fn hunt(
 fn start(fuzzer: Fuzzer, switches: &[Switch], first_seed: u64, cpu_max: Duration) -> Start {
     match fuzzer {
         Fuzzer::Raft => {
-            let hunt = raft::Hunt {
-                first_seed,
-                seeds: u64::MAX - first_seed,
-                steps_max: u64::MAX,
-                cpu_max,
-                jobs: 1,
-                switches: switches.to_vec(),
-                shrinks: false,
-            };
+            let hunt = raft::Hunt::planted(switches, first_seed, cpu_max);
             let raft::Hunted { seeds, steps, cpu_seconds, failure, .. } = raft::run(&hunt);
             Start {
                 first_seed,
@@ -127,15 +119,7 @@ fn start_by(check: &str, switches: &[Switch], first_seed: u64, cpu_max: Duration
 fn fault_of(fuzzer: Fuzzer, seed: u64) -> Option<String> {
     match fuzzer {
         Fuzzer::Raft => {
-            let hunt = raft::Hunt {
-                first_seed: seed,
-                seeds: 1,
-                steps_max: u64::MAX,
-                cpu_max: Duration::MAX,
-                jobs: 1,
-                switches: Vec::new(),
-                shrinks: false,
-            };
+            let hunt = raft::Hunt { seeds: 1, ..raft::Hunt::planted(&[], seed, Duration::MAX) };
             raft::run(&hunt).failure.map(|failure| format!("{:?}", failure.violation))
         }
         Fuzzer::Replication => {

@@ -66,17 +66,20 @@ pub fn run(arguments: &BugsArgs) -> anyhow::Result<Ending> {
 fn chosen(arguments: &BugsArgs) -> anyhow::Result<Vec<&'static Exhibit>> {
     let names: Vec<&str> = arguments.only.iter().map(|name| name.trim()).collect();
     for name in &names {
-        if !exhibits().any(|exhibit| is_called(exhibit, name)) {
+        if *name != "all" && !exhibits().any(|exhibit| is_called(exhibit, name)) {
             let known = exhibits().flat_map(|exhibit| [exhibit.id(), exhibit.name()]);
             let meant = did_you_mean(name, known).map(|meant| format!("; did you mean `{meant}`?"));
-            anyhow::bail!("`{name}` is no guard{} `sim bugs --list` shows all", meant.unwrap_or_default());
+            let meant = meant.unwrap_or_else(|| ";".to_owned());
+            anyhow::bail!("`{name}` is no guard{meant} `sim bugs --list` shows all");
         }
     }
     let is_named = |exhibit: &&Exhibit| {
         let hidden = exhibit.hidden_by().map(|hidden| label(hidden.switch));
         let hides =
             |name: &&str| hidden.is_some_and(|(id, key)| id.eq_ignore_ascii_case(name) || key == *name);
-        names.is_empty() || names.iter().any(|name| is_called(exhibit, name) || hides(name))
+        names.is_empty()
+            || names.contains(&"all")
+            || names.iter().any(|name| is_called(exhibit, name) || hides(name))
     };
     let is_of_tool = |exhibit: &&Exhibit| match arguments.tool {
         None => true,
@@ -85,7 +88,9 @@ fn chosen(arguments: &BugsArgs) -> anyhow::Result<Vec<&'static Exhibit>> {
             matches!(exhibit.tool(), Some(Tool::FuzzRaft | Tool::FuzzReplication))
         }
     };
-    Ok(exhibits().filter(is_named).filter(is_of_tool).collect())
+    let chosen: Vec<&Exhibit> = exhibits().filter(is_named).filter(is_of_tool).collect();
+    anyhow::ensure!(!chosen.is_empty(), "nothing to do: --tool leaves out all that --only names");
+    Ok(chosen)
 }
 
 fn is_called(exhibit: &Exhibit, name: &str) -> bool {

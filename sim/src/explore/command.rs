@@ -1,7 +1,7 @@
 //! What `sim explore` prints and how it ends.
 
 use clap::Args;
-use jangbu_core::museum::Switches;
+use jangbu_core::museum::{Switch, Switches};
 use serde_json::{Value, json};
 
 use super::scope::Scope;
@@ -9,6 +9,7 @@ use super::scopes::{all, find};
 use super::search::{Counts, Ending, Report, explore};
 use crate::cli::Format;
 use crate::command::find_switch;
+use crate::progress::Progress;
 use crate::report;
 
 /// `sim explore`
@@ -18,13 +19,13 @@ pub struct ExploreArgs {
     #[arg(value_name = "SCOPE")]
     pub scope: Option<String>,
     /// Switches off a guard, by id or name; may be given several times. A violation is then expected
-    #[arg(long = "switch", value_name = "NAME")]
+    #[arg(long = "switch", value_name = "NAME,...", value_delimiter = ',', requires = "scope")]
     pub switches: Vec<String>,
     /// Ends after so many states
-    #[arg(long, value_name = "N", default_value_t = 50_000_000)]
+    #[arg(long, value_name = "N", default_value_t = 50_000_000, requires = "scope")]
     pub states_max: u64,
     /// Looks only for the loss of acknowledged records
-    #[arg(long)]
+    #[arg(long, requires = "scope")]
     pub only_loss: bool,
     /// What is printed to stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -37,8 +38,11 @@ pub struct ExploreArgs {
 /// For an unknown scope or guard.
 pub fn run(arguments: &ExploreArgs) -> anyhow::Result<report::Ending> {
     let Some(name) = &arguments.scope else {
-        for scope in all() {
-            println!("{}", describe(&scope));
+        match arguments.format {
+            Format::Text => all().iter().for_each(|scope| println!("{}", describe(scope))),
+            Format::Json => {
+                println!("{}", json!({ "scopes": all().iter().map(scope_json).collect::<Vec<_>>() }))
+            }
         }
         return Ok(report::Ending::Passed);
     };
@@ -50,13 +54,21 @@ pub fn run(arguments: &ExploreArgs) -> anyhow::Result<report::Ending> {
     }
     let only_loss = arguments.only_loss || scope.only_loss;
     let scope = Scope { switches, only_loss, ..scope };
-    let report = explore(&scope, arguments.states_max);
+    let progress = Progress::counting(&format!("sim explore {name}"), "states", None);
+    let report = explore(&scope, arguments.states_max, Some(&progress));
+    progress.finish();
+    let is_violated = matches!(report.ending, Ending::Violated { .. });
+    let is_expected = !arguments.switches.is_empty();
     match arguments.format {
         Format::Text => print!("{}", text(&report)),
         Format::Json => println!("{}", json(&report)),
     }
-    let is_violated = matches!(report.ending, Ending::Violated { .. });
-    let is_expected = !arguments.switches.is_empty();
+    if is_expected && !is_violated {
+        eprintln!(
+            "no violation with {} off: try a wider scope, or a fuzzer (`sim bugs --list` says which)",
+            arguments.switches.join(", ")
+        );
+    }
     Ok(if is_violated == is_expected { report::Ending::Passed } else { report::Ending::Violated })
 }
 
@@ -76,6 +88,26 @@ fn describe(scope: &Scope) -> String {
     )
 }
 
+fn scope_json(scope: &Scope) -> Value {
+    json!({
+        "name": scope.name,
+        "replicas": super::BROKERS,
+        "records": scope.records,
+        "min_insync_replicas": scope.min_insync_replicas,
+        "leader_epochs": scope.leader_epochs,
+        "registrations": scope.registrations,
+        "faults": scope.faults,
+        "fault_kinds": scope.kinds.to_string(),
+        "messages": scope.messages,
+    })
+}
+
+/// The guards that are off, by name.
+fn off(scope: &Scope) -> Vec<&'static str> {
+    let off = Switch::ALL.iter().filter(|(_, _, switch)| scope.switches.off(*switch));
+    off.map(|(_, name, _)| *name).collect()
+}
+
 fn outcome(report: &Report) -> &'static str {
     match report.ending {
         Ending::Exhausted => "exhausted",
@@ -87,6 +119,13 @@ fn outcome(report: &Report) -> &'static str {
 fn text(report: &Report) -> String {
     let seconds = report.took.as_secs_f64();
     let mut text = format!("{}\n", describe(&report.scope));
+    let off = off(&report.scope);
+    if !off.is_empty() {
+        text.push_str(&format!("without {}\n", off.join(", ")));
+    }
+    if report.scope.only_loss {
+        text.push_str("looks for the loss of acknowledged records alone\n");
+    }
     text.push_str(&format!(
         "{}: {} states up to the brokers' names, {} transitions, depth {}, {seconds:.1} s, {:.0} states/s\n",
         outcome(report),
@@ -121,15 +160,9 @@ fn json(report: &Report) -> Value {
         Ending::Exhausted | Ending::Bound => (Value::Null, Value::Null),
     };
     json!({
-        "scope": scope.name,
-        "replicas": super::BROKERS,
-        "records": scope.records,
-        "min_insync_replicas": scope.min_insync_replicas,
-        "leader_epochs": scope.leader_epochs,
-        "registrations": scope.registrations,
-        "faults": scope.faults,
-        "fault_kinds": scope.kinds.to_string(),
-        "messages": scope.messages,
+        "scope": scope_json(scope),
+        "only_loss": scope.only_loss,
+        "off": off(scope),
         "ending": outcome(report),
         "states": report.states,
         "transitions": report.transitions,
@@ -140,6 +173,8 @@ fn json(report: &Report) -> Value {
         "eligible_elections": report.counts.eligible_elections,
         "truncations": report.counts.truncations,
         "lost_tails": report.counts.lost_tails,
+        "shrinks": report.counts.shrinks,
+        "expansions": report.counts.expansions,
         "broker_states": report.broker_states,
         "controller_states": report.controller_states,
         "violation": violation,

@@ -12,6 +12,10 @@ use super::state::State;
 use super::step::{Step, Successor};
 use super::words;
 use super::world::World;
+use crate::progress::Progress;
+
+/// After so many states somebody is told.
+const STATES_BETWEEN_LOOKS: u32 = 1 << 12;
 
 /// How a search ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,8 +82,8 @@ struct Parents {
     steps: Vec<u16>,
 }
 
-/// Explores a scope, to its end or to so many states.
-pub fn explore(scope: &Scope, states_max: u64) -> Report {
+/// Explores a scope, to its end or to so many states. `progress` is told of each state that is gone through.
+pub fn explore(scope: &Scope, states_max: u64, progress: Option<&Progress>) -> Report {
     let began = Instant::now();
     let mut search = Search {
         world: World::new(*scope),
@@ -89,7 +93,7 @@ pub fn explore(scope: &Scope, states_max: u64) -> Report {
         depth: 0,
         counts: Counts::default(),
     };
-    let ending = search.run(states_max);
+    let ending = search.run(states_max, progress);
     Report {
         scope: *scope,
         states: search.visited.len() as u64,
@@ -113,7 +117,7 @@ struct Search {
 }
 
 impl Search {
-    fn run(&mut self, states_max: u64) -> Ending {
+    fn run(&mut self, states_max: u64, progress: Option<&Progress>) -> Ending {
         let first = self.world.first();
         self.visit(&first, 0, 0);
         let (mut frontier, mut next) = (vec![first], Vec::new());
@@ -121,6 +125,9 @@ impl Search {
         let mut successors: Vec<Successor> = Vec::new();
         while !frontier.is_empty() {
             for (state, number) in frontier.drain(..).zip(begin..) {
+                if let Some(progress) = progress.filter(|_| number % STATES_BETWEEN_LOOKS == 0) {
+                    progress.advance(STATES_BETWEEN_LOOKS.into());
+                }
                 successors = self.world.successors(&state, successors);
                 for (place, successor) in successors.iter().enumerate() {
                     self.transitions += 1;

@@ -23,7 +23,7 @@ fn without(switches: &[Switch]) -> Switches {
 }
 
 fn whole(scope: &Scope) -> Report {
-    let report = explore(scope, 1_000_000);
+    let report = explore(scope, 1_000_000, None);
     assert_eq!(report.ending, Ending::Exhausted, "{scope:?}");
     report
 }
@@ -32,7 +32,7 @@ fn whole(scope: &Scope) -> Report {
 /// exhausted and nothing is wrong.
 fn found(scope: &Scope, off: &[Switch]) -> (&'static str, usize) {
     whole(scope);
-    match explore(&Scope { switches: without(off), ..*scope }, 1_000_000).ending {
+    match explore(&Scope { switches: without(off), ..*scope }, 1_000_000, None).ending {
         Ending::Violated { violation, trace } => (violation.invariant, trace.len()),
         other => panic!("{off:?}: {other:?}"),
     }
@@ -96,7 +96,7 @@ fn b4_a_replica_that_is_forgotten_before_the_controller_agrees_can_still_be_elec
 fn b8_without_eligible_leader_replicas_who_lost_what_was_committed_stays_in_sync() {
     let scope = Scope { leader_epochs: 2, registrations: 2, faults: 1, kinds: Faults::LOSSY, ..least() };
     let off = Scope { switches: without(&[Switch::NoElr]), ..scope };
-    let Ending::Violated { violation, trace } = explore(&off, 1_000_000).ending else {
+    let Ending::Violated { violation, trace } = explore(&off, 1_000_000, None).ending else {
         panic!("a replica that lost a committed record is all that may be elected");
     };
     assert_eq!(violation.invariant, CANDIDATE_COMPLETENESS);

@@ -6,6 +6,7 @@
 pub mod alter_partition;
 pub mod check;
 pub mod panics;
+pub mod planted;
 pub mod raft;
 pub mod replication;
 pub mod shrink;

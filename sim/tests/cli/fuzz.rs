@@ -42,7 +42,7 @@ fn a_guard_that_is_missed_leaves_a_short_script_that_plays_again() {
     let printed = text(&found);
     let (line, script) = printed.split_once("\n\n").expect("a line and a script");
     assert!(
-        line.starts_with("FOUND  B3   no-maximal-isr") && script.contains("// off no-maximal-isr"),
+        line.starts_with("// FOUND  B3   no-maximal-isr") && script.contains("// off no-maximal-isr"),
         "{printed}"
     );
     std::fs::write(dir.join("small.txt"), script).expect("it can be written");
@@ -61,12 +61,25 @@ fn a_guard_that_is_missed_leaves_a_short_script_that_plays_again() {
 }
 
 #[test]
+fn what_the_quorums_fuzzer_prints_of_a_missed_guard_plays_again_as_it_is() {
+    let dir = prepared("fuzz-raft-script", "");
+    let found = sim(&dir, &["fuzz", "raft", "--only", "vote-no-log-check", "--cpu-seconds", "60"]);
+    assert_eq!(code(&found), Some(0), "found, as it should be: {found:?}");
+    assert!(text(&found).starts_with("# FOUND  G2 "), "{found:?}");
+    std::fs::write(dir.join("g2.txt"), text(&found)).expect("it can be written");
+    let played = sim(&dir, &["fuzz", "raft", "--replay", "g2.txt"]);
+    assert_eq!(code(&played), Some(1), "{played:?}");
+    std::fs::write(dir.join("nothing.txt"), "FOUND\n").expect("it can be written");
+    assert_eq!(code(&sim(&dir, &["fuzz", "raft", "--replay", "nothing.txt"])), Some(2));
+}
+
+#[test]
 fn what_a_fuzzer_does_not_understand_ends_with_2() {
     let dir = prepared("fuzz-wrong", "");
     std::fs::write(dir.join("bad.txt"), "// seed 1\nlet schedule = [\n];\n").expect("it can be written");
     let wrong: [(&[&str], &str); 6] = [
-        (&["fuzz", "replication", "--only", "G4"], "no guard of replication"),
-        (&["fuzz", "raft", "--only", "A1"], "no guard of the raft machine"),
+        (&["fuzz", "replication", "--only", "G4"], "shown by `sim fuzz raft"),
+        (&["fuzz", "raft", "--only", "A1"], "shown by `sim fuzz replication"),
         (&["fuzz", "replication", "--seeds", "0"], "--seeds"),
         (&["fuzz", "replication", "--replay", "missing.txt"], "missing.txt"),
         (&["fuzz", "replication", "--replay", "bad.txt"], "bad.txt: it is of another revision"),

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use jangbu_core::museum::Switch;
 use serde_json::json;
 
 use super::cluster::Counts;
-use super::hunt::{self, Failure, Found, Hunt, Hunted};
+use super::hunt::{self, Failure, Hunt, Hunted};
 use super::script;
 use crate::campaign;
 use crate::cli::{Format, FuzzArgs, default_jobs};
+use crate::fuzz::check::Violation;
 use crate::fuzz::panics::silenced;
+use crate::fuzz::planted::{self, Asked, Planted, Symptom};
 use crate::fuzz::tally::{Rare, Tally};
-use crate::museum::{Tool, guards_shown_by};
+use crate::museum::Tool;
+use crate::progress::Progress;
 use crate::report::Ending;
 
 /// What it calls itself.
@@ -44,9 +46,10 @@ pub fn run(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
         return Ok(if played.violation.is_some() { Ending::Violated } else { Ending::Passed });
     }
     if !arguments.only.is_empty() {
-        return find_planted(arguments);
+        return planted::run(arguments, Tool::FuzzRaft, "#", hunt_planted);
     }
     let (first, last) = arguments.seed_range();
+    let progress = Progress::counting(TOOL, "steps", arguments.steps_max());
     let hunted = silenced(|| {
         hunt::run(&Hunt {
             first_seed: first,
@@ -56,8 +59,10 @@ pub fn run(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
             jobs: arguments.jobs.unwrap_or_else(default_jobs),
             switches: Vec::new(),
             shrinks: !arguments.no_shrink,
+            progress: Some(&progress),
         })
     });
+    progress.finish();
     let tally = tally(&hunted);
     match arguments.format {
         Format::Text => print!("{}{}", tally.text(), failure_text(hunted.failure.as_ref())),
@@ -85,52 +90,25 @@ fn tally(hunted: &Hunted) -> Tally {
 fn failure_text(failure: Option<&Failure>) -> String {
     let Some(Failure { seed, violation, script, .. }) = failure else { return String::new() };
     format!(
-        "VIOLATION {} in seed {seed}: {}\nThe schedule, to be kept as a file in core/testdata/raft:\n\n{script}",
+        "VIOLATION {} in seed {seed}: {}\nThe schedule, to be kept as a file in core/testdata/raft; --replay FILE plays \
+         it:\n\n{script}",
         violation.check, violation.message
     )
 }
 
-fn find_planted(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
-    let mut bugs = Vec::new();
-    let mut script = None;
-    for name in &arguments.only {
-        let name = name.trim();
-        let of_raft: Vec<Switch> = guards_shown_by(Tool::FuzzRaft).collect();
-        let known = Switch::ALL.iter().filter(|(id, key, switch)| {
-            (name == "all" || id.eq_ignore_ascii_case(name) || *key == name) && of_raft.contains(switch)
-        });
-        let before = bugs.len();
-        let first_seed = arguments.seeds.map_or(1, |(first, _)| first);
-        for (id, key, switch) in known {
-            let mut hunt = Hunt::planted(*switch, first_seed, Duration::from_secs(arguments.cpu_seconds));
-            hunt.shrinks = !arguments.no_shrink;
-            let hunted = silenced(|| hunt::run(&hunt));
-            let found = Found::from(&hunted);
-            if arguments.format == Format::Text {
-                println!("{}", line(id, key, &found));
-            }
-            script = hunted.failure.map(|failure| failure.script);
-            bugs.push(json!({ "id": id, "name": key, "tool": TOOL, "result": found }));
-        }
-        anyhow::ensure!(bugs.len() > before, "`{name}` is no guard of the raft machine");
-    }
-    if let (Format::Text, 1, Some(script)) = (arguments.format, bugs.len(), script) {
-        print!("\n{script}");
-    }
-    if arguments.format == Format::Json {
-        println!("{}", json!({ "bugs": bugs }));
-    }
-    let all_found = bugs.iter().all(|bug| bug["result"]["found"] == true);
-    Ok(if all_found { Ending::Passed } else { Ending::Violated })
-}
-
-fn line(id: &str, name: &str, found: &Found) -> String {
-    format!(
-        "{} {id:<4} {name:<20} {:>9} seeds {:>11} steps {:>7.2} CPU seconds  {}",
-        if found.found { "FOUND " } else { "MISSED" },
-        found.seeds,
-        found.steps,
-        found.cpu_seconds,
-        found.check.unwrap_or_default()
-    )
+fn hunt_planted(asked: &Asked) -> Planted {
+    let (first, last) = asked.seeds;
+    let hunt = Hunt {
+        seeds: last - first + 1,
+        steps_max: asked.steps_max,
+        shrinks: asked.shrinks,
+        ..Hunt::planted(&[asked.switch], first, asked.cpu_max)
+    };
+    let hunted = hunt::run(&hunt);
+    let symptom = |Failure { seed, violation, script }| {
+        let Violation { check, message } = violation;
+        Symptom { seed, check, message, script }
+    };
+    let Hunted { seeds, steps, cpu_seconds, .. } = hunted;
+    Planted { seeds, steps, cpu_seconds, symptom: hunted.failure.map(symptom) }
 }

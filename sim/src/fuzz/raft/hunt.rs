@@ -11,19 +11,19 @@ use serde::Serialize;
 
 use super::choice::Choice;
 use super::cluster::{Cluster, Counts, Shape};
-use super::script::Header;
+use super::script::{Header, Played};
 use super::swarm::Swarm;
 use super::{episode, script};
 use crate::fuzz::check::Violation;
 use crate::fuzz::shrink::ddmin;
+use crate::progress::Progress;
 use crate::rng::Rng;
 
 /// Schedules tried while one is made small.
 const SHRINK_TRIES_MAX: usize = 20_000;
 
 /// What to run.
-#[derive(Clone, Debug)]
-pub struct Hunt {
+pub struct Hunt<'a> {
     /// The first seed.
     pub first_seed: u64,
     /// How many seeds.
@@ -38,6 +38,8 @@ pub struct Hunt {
     pub switches: Vec<Switch>,
     /// Whether a failing schedule is made small.
     pub shrinks: bool,
+    /// Who is told how far it is, in steps.
+    pub progress: Option<&'a Progress>,
 }
 
 /// A seed that broke an invariant.
@@ -68,7 +70,7 @@ pub struct Hunted {
 }
 
 /// Runs the hunt.
-pub fn run(hunt: &Hunt) -> Hunted {
+pub fn run(hunt: &Hunt<'_>) -> Hunted {
     let next_seed = AtomicU64::new(hunt.first_seed);
     let (steps, nanos, is_over) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
     let total = Mutex::new((Hunted::default(), None::<(u64, Violation)>));
@@ -76,7 +78,7 @@ pub fn run(hunt: &Hunt) -> Hunted {
         let mut cluster = new_cluster(&hunt.switches);
         let mut seeds = 0;
         let mut failed = None;
-        let mut last_nanos = 0;
+        let (mut last_nanos, mut steps_told) = (0, 0);
         loop {
             let is_enough = is_over.load(Ordering::Relaxed)
                 || steps.load(Ordering::Relaxed) >= hunt.steps_max
@@ -93,6 +95,10 @@ pub fn run(hunt: &Hunt) -> Hunted {
                 let now = thread_cpu_nanos();
                 nanos.fetch_add(now - last_nanos, Ordering::Relaxed);
                 last_nanos = now;
+                if let Some(progress) = hunt.progress {
+                    progress.advance(cluster.steps - steps_told);
+                    steps_told = cluster.steps;
+                }
             }
             if let Some(violation) = cluster.violation.take() {
                 failed = Some((seed, violation));
@@ -137,7 +143,7 @@ fn new_cluster(switches: &[Switch]) -> Cluster {
 }
 
 /// The schedule of a failing seed, as small as it gets, as a script.
-fn explain(hunt: &Hunt, seed: u64, violation: Violation) -> Failure {
+fn explain(hunt: &Hunt<'_>, seed: u64, violation: Violation) -> Failure {
     let mut cluster = new_cluster(&hunt.switches);
     let mut choices = Vec::new();
     caught(&mut cluster, |cluster| episode::run(cluster, seed, Some(&mut choices)));
@@ -157,7 +163,7 @@ fn explain(hunt: &Hunt, seed: u64, violation: Violation) -> Failure {
         });
     }
     let header = Header { shape: swarm.shape, batch_entries: swarm.batch_entries, seed };
-    let mut lines = vec![format!("# {}: {}", violation.check, violation.message), header.text()];
+    let mut lines = vec![header.text()];
     for switch in &hunt.switches {
         let name = Switch::ALL.iter().find(|(_, _, known)| known == switch).map_or("", |(_, name, _)| *name);
         lines.push(format!("off {name}"));
@@ -165,65 +171,28 @@ fn explain(hunt: &Hunt, seed: u64, violation: Violation) -> Failure {
     lines.extend(choices.iter().map(ToString::to_string));
     let bare = lines.join("\n");
     let played = catch_unwind(|| script::play(&bare));
-    let script = match played {
-        Ok(Ok(played)) => played.text,
-        // What panics leaves no transcript; its commands are enough to see it again.
-        Ok(Err(_)) | Err(_) => bare,
+    // What is told is what the small schedule comes to. What panics leaves no transcript; its commands are enough to
+    // see it again.
+    let (violation, text) = match played {
+        Ok(Ok(Played { text, violation: Some(smaller) })) => (smaller, text),
+        _ => (violation, bare),
     };
+    let script = format!("# {}: {}\n{text}", violation.check, violation.message);
     Failure { seed, violation, script }
 }
 
-/// What a hunt for one planted bug came to.
-#[derive(Clone, Debug, Serialize)]
-pub struct Found {
-    /// Whether it was found.
-    pub found: bool,
-    /// Seeds up to and with the one that found it.
-    pub seeds: u64,
-    /// Steps until then.
-    pub steps: u64,
-    /// Processor time until then.
-    pub cpu_seconds: f64,
-    /// Which invariant broke.
-    pub check: Option<&'static str>,
-    /// What happened.
-    pub message: Option<String>,
-    /// The failing seed.
-    pub seed: Option<u64>,
-}
-
-/// Looks for what a guard prevents, with the guard off, from a seed on, on one thread, for so much processor time.
-pub fn find(switch: Switch, first_seed: u64, cpu_max: Duration) -> Found {
-    let hunted = run(&Hunt::planted(switch, first_seed, cpu_max));
-    Found::from(&hunted)
-}
-
-impl Hunt {
-    /// A hunt for what a guard prevents.
-    pub fn planted(switch: Switch, first_seed: u64, cpu_max: Duration) -> Self {
+impl Hunt<'_> {
+    /// A hunt for what these guards prevent, on one thread.
+    pub fn planted(switches: &[Switch], first_seed: u64, cpu_max: Duration) -> Self {
         Self {
             first_seed,
             seeds: u64::MAX - first_seed,
             steps_max: u64::MAX,
             cpu_max,
             jobs: 1,
-            switches: vec![switch],
+            switches: switches.to_vec(),
             shrinks: false,
-        }
-    }
-}
-
-impl From<&Hunted> for Found {
-    fn from(hunted: &Hunted) -> Self {
-        let failure = hunted.failure.as_ref();
-        Self {
-            found: failure.is_some(),
-            seeds: hunted.seeds,
-            steps: hunted.steps,
-            cpu_seconds: hunted.cpu_seconds,
-            check: failure.map(|failure| failure.violation.check),
-            message: failure.map(|failure| failure.violation.message.clone()),
-            seed: failure.map(|failure| failure.seed),
+            progress: None,
         }
     }
 }

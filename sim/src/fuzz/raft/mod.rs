@@ -19,4 +19,4 @@ pub mod script;
 pub mod settle;
 pub mod swarm;
 
-pub use hunt::{Failure, Found, Hunt, Hunted, find, run};
+pub use hunt::{Failure, Hunt, Hunted, run};

@@ -76,10 +76,11 @@ pub struct Played {
     pub violation: Option<Violation>,
 }
 
-/// Plays a script; what a former play left in it is replaced.
+/// Plays a script; what a former play left in it is replaced, and what stands in front of its `cluster` line passed
+/// over, as the output of the command that printed it.
 ///
 /// # Errors
-/// For a line that is no command, with its number.
+/// For a line that is no command, with its number, and when there is no script.
 pub fn play(script: &str) -> Result<Played, String> {
     let mut text = String::new();
     let mut cluster: Option<Cluster> = None;
@@ -89,9 +90,12 @@ pub fn play(script: &str) -> Result<Played, String> {
         if line.starts_with("  ") {
             continue;
         }
+        let command = line.split('#').next().unwrap_or_default().trim();
+        if header.is_none() && !command.is_empty() && !command.starts_with("cluster ") {
+            continue; // what a command printed in front of the script
+        }
         text.push_str(line);
         text.push('\n');
-        let command = line.split('#').next().unwrap_or_default().trim();
         let at = |error: String| format!("line {}: {error}", number + 1);
         match command.split_whitespace().next() {
             None => {}
@@ -123,7 +127,10 @@ pub fn play(script: &str) -> Result<Played, String> {
             }
         }
     }
-    Ok(Played { text, violation: cluster.and_then(|cluster| cluster.violation) })
+    let Some(cluster) = cluster else {
+        return Err("there is no script in it: a `cluster` line, then commands".to_owned());
+    };
+    Ok(Played { text, violation: cluster.violation })
 }
 
 fn begin(header: Header, switches: Switches) -> Cluster {

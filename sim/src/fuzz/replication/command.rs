@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use jangbu_core::museum::Switch;
 use serde_json::{Value, json};
 
+use super::check::Violation;
 use super::hunt::{self, Failure, Hunt, Hunted};
 use super::report::FLOORS;
 use super::script;
 use crate::campaign;
 use crate::cli::{Format, FuzzArgs, default_jobs};
 use crate::fuzz::panics::silenced;
+use crate::fuzz::planted::{self, Asked, Planted, Symptom};
 use crate::fuzz::tally::{Rare, Tally};
-use crate::museum::{Tool, guards_shown_by};
+use crate::museum::Tool;
 use crate::progress::Progress;
 use crate::report::Ending;
 
@@ -32,7 +33,7 @@ pub fn run(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
         return Ok(if played.violation.is_some() { Ending::Violated } else { Ending::Passed });
     }
     if !arguments.only.is_empty() {
-        return find_planted(arguments);
+        return planted::run(arguments, Tool::FuzzReplication, "//", hunt_planted);
     }
     let (first, last) = arguments.seed_range();
     let progress = Progress::counting(TOOL, "steps", arguments.steps_max());
@@ -90,72 +91,20 @@ fn failure_text(failure: Option<&Failure>) -> String {
     )
 }
 
-/// Takes guards away one by one.
-fn find_planted(arguments: &FuzzArgs) -> anyhow::Result<Ending> {
-    let mut bugs = Vec::new();
-    let mut script = None;
-    for switch in wanted(&arguments.only)? {
-        let (id, name) = crate::museum::label(switch);
-        let first_seed = arguments.seeds.map_or(1, |(first, _)| first);
-        let switches = [switch];
-        let hunted = silenced(|| {
-            hunt::run(&Hunt {
-                shrinks: !arguments.no_shrink,
-                ..Hunt::planted(&switches, first_seed, Duration::from_secs(arguments.cpu_seconds))
-            })
-        });
-        if arguments.format == Format::Text {
-            println!("{}", line(id, name, &hunted));
-        }
-        bugs.push(json!({ "id": id, "name": name, "tool": TOOL, "result": json!({
-            "found": hunted.failure.is_some(),
-            "seeds": hunted.seeds,
-            "steps": hunted.counts.steps,
-            "cpu_seconds": hunted.cpu_seconds,
-            "check": hunted.failure.as_ref().map(|failure| failure.violation.check),
-            "message": hunted.failure.as_ref().map(|failure| &failure.violation.message),
-            "seed": hunted.failure.as_ref().map(|failure| failure.seed),
-        }) }));
-        script = hunted.failure.map(|failure| failure.script);
-    }
-    if let (Format::Text, 1, Some(script)) = (arguments.format, bugs.len(), script) {
-        print!("\n{script}");
-    }
-    if arguments.format == Format::Json {
-        println!("{}", json!({ "bugs": bugs }));
-    }
-    let all_found = bugs.iter().all(|bug| bug["result"]["found"] == true);
-    Ok(if all_found { Ending::Passed } else { Ending::Violated })
-}
-
-/// The guards of these names; `all` are those that this fuzzer is to notice.
-fn wanted(names: &[String]) -> anyhow::Result<Vec<Switch>> {
-    let mut switches = Vec::new();
-    for name in names.iter().map(|name| name.trim()) {
-        if name == "all" {
-            switches.extend(guards_shown_by(Tool::FuzzReplication));
-            continue;
-        }
-        let known = Switch::ALL.iter().filter(|(id, key, _)| {
-            !id.starts_with(['C', 'G']) && (id.eq_ignore_ascii_case(name) || *key == name)
-        });
-        let before = switches.len();
-        switches.extend(known.map(|(_, _, switch)| *switch));
-        anyhow::ensure!(
-            switches.len() > before,
-            "`{name}` is no guard of replication (see `sim bugs --list`)"
-        );
-    }
-    Ok(switches)
-}
-
-fn line(id: &str, name: &str, hunted: &Hunted) -> String {
-    format!(
-        "{} {id:<4} {name:<26} {:>9} seeds {:>11} steps {:>7.2} CPU seconds  {}",
-        if hunted.failure.is_some() { "FOUND " } else { "MISSED" },
-        hunted.seeds,
-        hunted.counts.steps,
-        hunted.cpu_seconds,
-        hunted.failure.as_ref().map_or("", |failure| failure.violation.check)
-    )
+fn hunt_planted(asked: &Asked) -> Planted {
+    let (first, last) = asked.seeds;
+    let switches = [asked.switch];
+    let hunt = Hunt {
+        seeds: last - first + 1,
+        steps_max: asked.steps_max,
+        shrinks: asked.shrinks,
+        ..Hunt::planted(&switches, first, asked.cpu_max)
+    };
+    let hunted = hunt::run(&hunt);
+    let symptom = |Failure { seed, violation, script }| {
+        let Violation { check, message } = violation;
+        Symptom { seed, check, message, script }
+    };
+    let (seeds, steps, cpu_seconds) = (hunted.seeds, hunted.counts.steps, hunted.cpu_seconds);
+    Planted { seeds, steps, cpu_seconds, symptom: hunted.failure.map(symptom) }
 }
