@@ -146,7 +146,8 @@ impl FetchLoop {
 
     /// A partition of a round has nothing to ask yet: what it has is still on its way to the disk
     /// (`flush.messages=1`). It is in no round until [`FetchLoop::resume`]; the others go on. Asked again and again
-    /// instead, it would spin for as long as the flush takes.
+    /// instead, it would spin for as long as the flush takes. That it has nothing to ask, and this, are one step under
+    /// the lock that the end of a flush takes: one that ended in between would wake nobody.
     pub fn pause(&mut self, partition: TopicPartition) {
         for fetcher in self.fetchers.values_mut() {
             if let Some(followed) = fetcher.partitions.get_mut(&partition) {

@@ -222,7 +222,13 @@ impl Lifecycle {
     pub fn handle_registered(&mut self, id: RequestId, broker_epoch: BrokerEpoch, now: Instant) {
         if self.is_answer(id) && self.stage == Stage::Registering {
             self.broker_epoch = broker_epoch;
-            self.stage = if self.wants_shutdown { Stage::Draining } else { Stage::CatchingUp };
+            // Of a broker that registers again the image may have come before the answer.
+            let has_caught_up = self.metadata_offset.0 >= broker_epoch.0;
+            self.stage = match (self.wants_shutdown, has_caught_up) {
+                (true, _) => Stage::Draining,
+                (false, true) => Stage::Starting,
+                (false, false) => Stage::CatchingUp,
+            };
             self.next_request = now;
             self.fails_at = None;
             // What the marker said of the log is over: records may be written from now on.

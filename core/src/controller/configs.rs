@@ -14,6 +14,17 @@ type Overrides = BTreeMap<String, String>;
 
 impl Controller {
     pub(super) fn alter_configs(&self, changes: &[ConfigChange]) -> Result<Decision, Rejection> {
+        let is_cluster_default = |change: &ConfigChange| change.resource == ConfigResource::cluster_default();
+        if let [change] = changes
+            && is_cluster_default(change)
+        {
+            // A record for each partition it matters to, as of a registration: the request cannot be split.
+            let altered = self.alter_cluster_default(change);
+            let (records, result) =
+                altered.map_or_else(|error| (Vec::new(), Err(error)), |records| (records, Ok(())));
+            let response = Response::ConfigsAltered(vec![result]);
+            return Ok(Decision { records, is_atomic: true, response });
+        }
         let mut records = Records::default();
         let mut seen = BTreeSet::new();
         let twice: BTreeSet<&ConfigResource> = changes
@@ -25,6 +36,10 @@ impl Controller {
         for change in changes {
             let result = if twice.contains(&change.resource) {
                 Err(Rejection::InvalidRequest(format!("'{}' is named twice", change.resource.name)))
+            } else if is_cluster_default(change) {
+                // What follows for a topic depends on both: judged one by one, neither would see the change.
+                let text = "the cluster's default is altered in a request of its own, without topics";
+                Err(Rejection::InvalidRequest(text.to_owned()))
             } else {
                 self.alter_config(change).and_then(|changed| {
                     records.room_for(changed.len())?;
@@ -41,9 +56,6 @@ impl Controller {
 
     fn alter_config(&self, change: &ConfigChange) -> Result<Vec<Record>, Rejection> {
         let resource = &change.resource;
-        if *resource == ConfigResource::cluster_default() {
-            return self.alter_cluster_default(change);
-        }
         if resource.resource_type != ResourceType::Topic {
             return Err(of_file());
         }
@@ -63,10 +75,16 @@ impl Controller {
     /// would reckon with its own (KIP-966).
     fn alter_cluster_default(&self, change: &ConfigChange) -> Result<Vec<Record>, Rejection> {
         let before = self.image.cluster_defaults();
-        let after = self.altered(change)?;
-        if before.keys().chain(after.keys()).any(|key| key != MIN_INSYNC_REPLICAS) {
+        let is_of_file = match &change.edit {
+            ConfigEdit::Replace(pairs) => pairs.iter().any(|(key, _)| key != MIN_INSYNC_REPLICAS),
+            ConfigEdit::Incremental(operations) => {
+                operations.iter().any(|(key, _)| key != MIN_INSYNC_REPLICAS)
+            }
+        };
+        if is_of_file {
             return Err(of_file());
         }
+        let after = self.altered(change)?;
         if !after.contains_key(MIN_INSYNC_REPLICAS) {
             let text = "the cluster cannot be without a default of min.insync.replicas: set another one";
             return Err(Rejection::InvalidConfig(text.to_owned()));

@@ -115,7 +115,7 @@ impl Controller {
         let elects_uncleanly =
             overrides.get(UNCLEAN_ELECTION).map(|value| value.eq_ignore_ascii_case("true"));
         Rules {
-            // Without a default no broker is registered yet, and the first one brings it.
+            // The first registration brings the default, also where older metadata has none.
             min_insync_replicas: min_insync_replicas.unwrap_or(self.settings.first_min_insync_replicas).max(1)
                 as usize,
             elects_uncleanly: elects_uncleanly.unwrap_or(self.settings.unclean_leader_election),

@@ -79,7 +79,8 @@ impl Controller {
     ///
     /// Two need not wait. One that holds a directory of the other and began after it: the lock of the directory proves
     /// that the other is dead. And one that follows a process which wants to stop (KAFKA-19047), unless the lock proves
-    /// that it is itself the dead one. A clock that was set back costs the wait, and nothing else.
+    /// that it is itself the dead one. A clock that was set back makes the later one wait, and may let a late
+    /// registration of the earlier one in: then the later one registers again.
     fn must_wait_for_session(&self, registration: &Registration, existing: &BrokerImage) -> bool {
         if !self.sessions.is_live(existing.id) {
             return false;

@@ -104,6 +104,17 @@ fn deposed() -> Lifecycle {
     lifecycle
 }
 
+/// The image may come before the answer. Nothing else may be written for long: it must not wait for another one.
+#[test]
+fn a_broker_that_registers_again_has_caught_up_when_the_image_came_before_the_answer() {
+    let mut lifecycle = deposed();
+    let (id, _) = lifecycle.poll_output(at(2000)).expect("at once");
+    assert!(lifecycle.may_publish(Offset(60)));
+    lifecycle.published(Offset(60));
+    lifecycle.handle_registered(id, BrokerEpoch(60), at(2000));
+    assert_eq!(lifecycle.stage(), Stage::Starting);
+}
+
 #[test]
 fn a_broker_whose_registration_was_replaced_registers_again_and_follows_the_metadata_meanwhile() {
     let mut lifecycle = deposed();

@@ -31,7 +31,8 @@ impl<D: Disk> Log<D> {
     ///
     /// Where that is below [`Log::recovery_point`], [`LogDir::lower_recovery_point`](super::dir::LogDir::lower_recovery_point)
     /// must be told so before the cut: a recovery does not verify what lies below the point, and a loss of power may
-    /// leave any part of a cut, such as that of an index without that of the batches it is of.
+    /// leave any part of a cut, such as that of an index without that of the batches it is of. No flush may begin, and
+    /// no checkpoint be written, between this and the cut: they would raise the point again.
     ///
     /// # Errors
     /// When a disk call fails, or when what is left cannot be read; then the log takes no more writes.

@@ -242,11 +242,33 @@ fn another_default_of_the_cluster_clears_the_elr_of_topics_without_a_number_of_t
     assert_eq!(image.cluster_defaults()["min.insync.replicas"], "2");
 }
 
+/// The topic's number ends and the default becomes the same: each alone changes nothing of the topic.
+#[test]
+fn the_default_of_the_cluster_is_not_altered_together_with_a_topic() {
+    let mut cluster = Cluster::new(&[1, 2, 3], 3);
+    cluster.configure("min.insync.replicas", "3");
+    cluster.fence(3);
+    assert_eq!(cluster.show(), "leader 1 isr 1,2 elr 3");
+    let delete = ConfigEdit::Incremental(vec![("min.insync.replicas".to_owned(), ConfigOperation::Delete)]);
+    let topic = ConfigChange { resource: ConfigResource::topic("t"), edit: delete };
+    let set = ConfigOperation::Set(Some("1".to_owned()));
+    let edit = ConfigEdit::Incremental(vec![("min.insync.replicas".to_owned(), set)]);
+    let default = ConfigChange { resource: ConfigResource::cluster_default(), edit };
+    let command = Command::AlterConfigs { resources: vec![topic, default], validate_only: false };
+    let response = cluster.scene.run(&command).expect("answered one by one");
+    let Response::ConfigsAltered(results) = response else { panic!("{response:?}") };
+    assert!(results[0].is_ok() && matches!(results[1], Err(Rejection::InvalidRequest(_))), "{results:?}");
+    assert_eq!(cluster.scene.controller.image().cluster_defaults()["min.insync.replicas"], "3");
+    assert_eq!(cluster.show(), "leader 1 isr 1,2 elr 3", "three are still needed");
+}
+
 #[test]
 fn the_clusters_min_insync_replicas_can_be_neither_removed_nor_joined_by_other_keys() {
     let mut cluster = Cluster::new(&[1, 2], 2);
     let refusal = cluster.configure_all("min.insync.replicas", ConfigOperation::Delete);
     assert!(matches!(refusal, Err(Rejection::InvalidConfig(_))), "{refusal:?}");
+    let other = cluster.configure_all("log.retention.ms", ConfigOperation::Set(Some("5".to_owned())));
+    assert!(matches!(&other, Err(Rejection::InvalidRequest(text)) if text.contains("file")), "{other:?}");
     let refusal = cluster.configure_all("retention.ms", ConfigOperation::Set(Some("5".to_owned())));
     assert!(matches!(refusal, Err(Rejection::InvalidRequest(_))), "{refusal:?}");
     let bad = cluster.configure_all("min.insync.replicas", ConfigOperation::Set(Some("bad".to_owned())));

@@ -80,8 +80,8 @@ impl<D: Disk> Repair<D> {
         let cut_bytes = dropped.iter().map(|(_, len)| len).sum::<u64>()
             + assembly.segments.iter().map(|segment| segment.surplus).sum::<u64>();
 
-        // First of all what was not believed, while that is there for which it was not: whoever comes after a crash
-        // would else find a whole log beside it, and believe it.
+        // First of all what was not believed, while that is there for which it was not: whoever comes after
+        // this process would else find a whole log beside it, and believe it.
         let mut changes: Vec<Change> =
             orphans.iter().map(|(kind, offset)| Change::Remove(kind.path(directory, *offset))).collect();
         changes.extend(superseded);
