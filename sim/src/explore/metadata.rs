@@ -12,11 +12,11 @@ use jangbu_core::controller::{
 use jangbu_core::ids::{
     BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, TopicPartition, Uuid,
 };
-use jangbu_core::metadata::MetadataImage;
 use jangbu_core::metadata::records::{
-    FeatureLevelRecord, METADATA_VERSION, METADATA_VERSION_FEATURE, PartitionRecord, Record,
+    ConfigRecord, FeatureLevelRecord, METADATA_VERSION, METADATA_VERSION_FEATURE, PartitionRecord, Record,
     RegisterBrokerRecord, TopicRecord,
 };
+use jangbu_core::metadata::{ConfigResource, MetadataImage};
 use jangbu_core::replica::{
     AlterPartitionRejection, BrokerStanding, BrokersView, PartitionState, PartitionView,
 };
@@ -169,13 +169,22 @@ impl Metadata {
         scope: &Scope,
         order: Permutation,
     ) -> (Self, Option<Answer>) {
-        let mut controller = Controller::new(settings(scope), self.image(order));
+        let mut controller = Controller::new(settings(scope), self.image(scope, order));
         let next_offset = match request {
             // A broker's epoch is the offset of its registration: the number of its process here.
             Request::Register { index, .. } => Offset(i64::from(self.brokers[index].process) + 1),
             _ => Offset(0),
         };
         let decision = controller.decide(&self.command(request), next_offset, &mut || 0);
+        if let (Request::Register { index, .. }, Ok(decision)) = (request, &decision) {
+            // A process whose registration nobody can refer to would make a world in which nobody restarts.
+            let epoch = BrokerEpoch(i64::from(self.brokers[index].process) + 1);
+            assert_eq!(
+                decision.response,
+                Response::Registered(epoch),
+                "the registration is its first record"
+            );
+        }
         for record in decision.iter().flat_map(|decision| &decision.records) {
             controller.apply(record).expect("a decision fits the state it was made on");
         }
@@ -233,7 +242,7 @@ impl Metadata {
     }
 
     /// The image of the real controller, with the assignment in this order.
-    fn image(&self, order: Permutation) -> MetadataImage {
+    fn image(&self, scope: &Scope, order: Permutation) -> MetadataImage {
         let mut image = MetadataImage::empty("scope".to_owned(), BrokerId(1));
         let mut apply = |record: Record| {
             image.apply(&record).expect("the records of a state fit each other");
@@ -241,6 +250,10 @@ impl Metadata {
         apply(
             FeatureLevelRecord { name: METADATA_VERSION_FEATURE.to_owned(), level: METADATA_VERSION }.into(),
         );
+        let ConfigResource { resource_type, name: resource_name } = ConfigResource::cluster_default();
+        let value = Some(scope.min_insync_replicas.to_string());
+        let name = "min.insync.replicas".to_owned();
+        apply(ConfigRecord { resource_type, resource_name, name, value }.into());
         for (id, broker) in REPLICAS.iter().zip(&self.brokers) {
             apply(
                 RegisterBrokerRecord {

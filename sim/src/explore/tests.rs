@@ -103,6 +103,17 @@ fn b8_without_eligible_leader_replicas_who_lost_what_was_committed_stays_in_sync
     assert!(trace.iter().any(|line| line.contains("crashes and keeps 0 of 1 records")), "{trace:#?}");
 }
 
+/// The whole way to the loss, in which a broker that crashed registers, catches up and leads.
+#[test]
+fn b8_without_eligible_leader_replicas_what_was_acknowledged_is_lost() {
+    let scope = super::scopes::find("restart").expect("it has a name");
+    let off = Scope { switches: without(&[Switch::NoElr]), only_loss: true, ..scope };
+    let Ending::Violated { violation, trace } = explore(&off, 1_000_000, None).ending else {
+        panic!("a replica that lost an acknowledged record may be elected");
+    };
+    assert_eq!((violation.invariant, trace.len()), (LEADER_COMPLETENESS, 14), "{trace:#?}");
+}
+
 #[test]
 fn b14_a_leader_that_returns_within_its_session_with_a_shorter_log_leads_no_more() {
     let scope = Scope { registrations: 0, faults: 1, kinds: Faults::LOSSY, only_loss: true, ..least() };
