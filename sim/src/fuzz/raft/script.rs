@@ -91,8 +91,9 @@ pub fn play(script: &str) -> Result<Played, String> {
             continue;
         }
         let command = line.split('#').next().unwrap_or_default().trim();
-        if header.is_none() && !command.is_empty() && !command.starts_with("cluster ") {
-            continue; // what a command printed in front of the script
+        let is_command = command == "run" || command.starts_with("off ") || Choice::parse(command).is_ok();
+        if header.is_none() && !command.is_empty() && !command.starts_with("cluster ") && !is_command {
+            continue; // what `sim fuzz raft` printed in front of the script
         }
         text.push_str(line);
         text.push('\n');
