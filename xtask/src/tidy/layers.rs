@@ -25,7 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("config", &["env", "log", "metadata", "controller"]),
     ("client", &["env"]),
     ("partition", &["env", "log", "replica", "purgatory", "metadata", "config"]),
-    ("quorum", &["env", "log", "metadata", "controller", "config"]), // never partition: the control lane takes no partition lock (D12)
+    ("quorum", &["env", "log", "metadata", "controller", "raft", "config"]), // never partition: the control lane takes no partition lock (D12)
     (
         "api",
         &[
