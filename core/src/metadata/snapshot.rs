@@ -6,7 +6,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::codec::{CodecError, Reader, Tags, Writer};
+use super::codec::CodecError;
+use super::control::ControlRecord;
 use super::image::{ImageError, MetadataImage};
 use super::records::{
     ConfigRecord, FeatureLevelRecord, METADATA_VERSION_FEATURE, ProducerIdsRecord, Record, RecordError,
@@ -14,7 +15,7 @@ use super::records::{
 };
 pub use crate::epochs::SnapshotId;
 use crate::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, ProducerId, TopicPartition};
-use crate::record::batch::{Batch, BatchError, CONTROL};
+use crate::record::batch::{Batch, BatchError};
 use crate::record::builder::BatchBuilder;
 use crate::record::compression::Codec;
 use crate::record::records::iterate;
@@ -24,9 +25,6 @@ use crate::time::Timestamp;
 const BATCH_BYTES: usize = 256 << 10;
 /// The metadata log is never compressed, so a batch's records cannot take more than the batch itself.
 const RECORDS_BYTES_MAX: usize = 1 << 30;
-
-const SNAPSHOT_HEADER: i16 = 3;
-const SNAPSHOT_FOOTER: i16 = 4;
 
 impl SnapshotId {
     /// Where a snapshot of this image ends.
@@ -86,11 +84,7 @@ pub fn encode(image: &MetadataImage, timestamp: Timestamp) -> Bytes {
         snapshot.put_slice(&batch.bytes()[crate::record::batch::PATCHED_LEN..]);
         next_offset += count;
     };
-    let mut header = Writer::default();
-    header.int16(0);
-    header.int64(timestamp.0);
-    header.tags(Tags::default());
-    put(&mut control_batch(SNAPSHOT_HEADER, &header.bytes, timestamp));
+    put(&mut ControlRecord::SnapshotHeader { last_contained: timestamp }.batch(timestamp));
     let mut builder = BatchBuilder::new(Codec::None);
     for record in records(image) {
         builder.append(timestamp, None, Some(&record.encode()), &[]);
@@ -101,20 +95,8 @@ pub fn encode(image: &MetadataImage, timestamp: Timestamp) -> Bytes {
     if builder.record_count() > 0 {
         put(&mut builder);
     }
-    let mut footer = Writer::default();
-    footer.int16(0);
-    footer.tags(Tags::default());
-    put(&mut control_batch(SNAPSHOT_FOOTER, &footer.bytes, timestamp));
+    put(&mut ControlRecord::SnapshotFooter.batch(timestamp));
     snapshot.freeze()
-}
-
-/// A batch of one control record.
-pub(super) fn control_batch(kind: i16, value: &[u8], timestamp: Timestamp) -> BatchBuilder {
-    let mut key = [0; 4];
-    key[2..].copy_from_slice(&kind.to_be_bytes());
-    let mut builder = BatchBuilder::new(Codec::None);
-    builder.flags(CONTROL).append(timestamp, Some(&key), Some(value), &[]);
-    builder
 }
 
 /// The records that add up to the image, from an empty one.
@@ -177,15 +159,21 @@ pub fn decode(
 ) -> Result<MetadataImage, SnapshotError> {
     let mut image = empty;
     let header = Batch::split_from(&mut bytes)?;
-    check_control(&header, SNAPSHOT_HEADER, "header")?;
+    let is_header = |record| matches!(record, Some(ControlRecord::SnapshotHeader { .. }));
+    if !header.header().is_control() || !is_header(control_record(&header)?) {
+        return Err(SnapshotError::Missing("header"));
+    }
     loop {
         if bytes.is_empty() {
             return Err(SnapshotError::Missing("footer"));
         }
         let batch = Batch::split_from(&mut bytes)?;
         if batch.header().is_control() {
-            check_control(&batch, SNAPSHOT_FOOTER, "footer")?;
-            break;
+            match control_record(&batch)? {
+                Some(ControlRecord::SnapshotFooter) => break,
+                // A snapshot of a quorum whose voters stand in its log begins with them (KIP-853).
+                _ => continue,
+            }
         }
         for record in iterate(&batch, RECORDS_BYTES_MAX)? {
             let value = record?.value.unwrap_or_default();
@@ -197,15 +185,12 @@ pub fn decode(
     Ok(image)
 }
 
-fn check_control(batch: &Batch, kind: i16, name: &'static str) -> Result<(), SnapshotError> {
-    if !batch.header().is_control() {
-        return Err(SnapshotError::Missing(name));
-    }
-    let record = iterate(batch, RECORDS_BYTES_MAX)?.next().ok_or(SnapshotError::Missing(name))??;
-    let key = record.key.unwrap_or_default();
-    let mut reader = Reader::new(&key);
-    reader.int16()?;
-    if reader.int16()? == kind { Ok(()) } else { Err(SnapshotError::Missing(name)) }
+/// The control record of a batch, which has no other; `None` of a kind that is not known.
+fn control_record(batch: &Batch) -> Result<Option<ControlRecord>, SnapshotError> {
+    let Some(record) = iterate(batch, RECORDS_BYTES_MAX)?.next() else { return Ok(None) };
+    let record = record?;
+    let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
+    Ok(ControlRecord::decode(&key, &value)?)
 }
 
 #[cfg(test)]

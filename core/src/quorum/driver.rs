@@ -11,7 +11,7 @@ use crate::ids::{LeaderEpoch, Offset, TopicPartition};
 use crate::log::dir::LogDir;
 use crate::log::recovery::Checkpointed;
 use crate::log::{AppendError, DiskError, FlushScope, Log, LogError};
-use crate::metadata::control::leader_change;
+use crate::metadata::control::ControlRecord;
 use crate::metadata::snapshot::{self, SnapshotId};
 use crate::metadata::{ImageError, MetadataDelta};
 use crate::record::batch::Batch;
@@ -240,7 +240,8 @@ impl<E: Env> Driver<E> {
         let now = self.env.clock().wall();
         if !self.has_begun_epoch {
             // KIP-595: a leader's first record says that it leads.
-            self.append_batch(&mut leader_change(self.settings.node_id, self.settings.directory_id, now))?;
+            let record = ControlRecord::sole_leader(self.settings.node_id, self.settings.directory_id);
+            self.append_batch(&mut record.batch(now))?;
             self.has_begun_epoch = true;
         }
         for values in batches {
