@@ -41,16 +41,7 @@ use crate::wire::codec::KafkaEncode;
 use crate::wire::messages::KafkaRequest;
 use crate::wire::{ApiKey, request, response};
 
-/// Builds a generated message from its default; their structs cannot be written as literals outside their crate.
-macro_rules! message {
-    ($type:path { $($field:ident: $value:expr),* $(,)? }) => {{
-        #[allow(unused_mut)] // a message may be asked for with no field set
-        let mut message = <$type>::default();
-        $(message.$field = $value;)*
-        message
-    }};
-}
-pub(crate) use message;
+pub(crate) use crate::wire::message;
 
 /// Handles every request but Produce, Fetch and ApiVersions: those that answer to people and programs now and then.
 pub(crate) async fn handle_rare<E: Env>(

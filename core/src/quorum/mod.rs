@@ -6,7 +6,9 @@
 //! CreateTopics has been answered.
 
 mod driver;
+pub mod election_file;
 mod load;
+pub mod rpc;
 mod snapshots;
 #[cfg(test)]
 mod tests;

@@ -23,3 +23,14 @@ pub mod messages {
 pub mod codec {
     pub use kafka_wire_core::*;
 }
+
+/// Builds a generated message from its default; their structs cannot be written as literals outside their crate.
+macro_rules! message {
+    ($type:path { $($field:ident: $value:expr),* $(,)? }) => {{
+        #[allow(unused_mut)] // a message may be asked for with no field set
+        let mut message = <$type>::default();
+        $(message.$field = $value;)*
+        message
+    }};
+}
+pub(crate) use message;
