@@ -53,6 +53,12 @@ number! {
 impl BrokerId {
     /// What the protocol writes where no broker is meant.
     pub const NONE: Self = Self(-1);
+
+    /// Whether a node can have this id. Below 0 are "nobody" and addresses whose node is not known; a vote for one of
+    /// them would be read as no vote after a restart.
+    pub fn is_node(self) -> bool {
+        self > Self::NONE
+    }
 }
 
 impl Offset {

@@ -8,7 +8,7 @@ use super::messages::{
 };
 use super::output::{Fatal, Output, ReplyTo};
 use super::voters::ReplicaKey;
-use crate::ids::{BrokerId, LeaderEpoch};
+use crate::ids::{BrokerId, LeaderEpoch, Offset};
 use crate::museum::Switch;
 
 /// The last epoch; who names a later one is not believed.
@@ -60,8 +60,11 @@ impl Machine {
         if request.epoch < self.election.epoch {
             return Err(Refusal::FencedLeaderEpoch);
         }
-        let is_possible = request.log_end.epoch < request.epoch
-            || (request.pre_vote && request.log_end.epoch == request.epoch);
+        let is_possible = (request.log_end.epoch < request.epoch
+            || (request.pre_vote && request.log_end.epoch == request.epoch))
+            && request.log_end.epoch >= LeaderEpoch(0)
+            && request.log_end.offset >= Offset::ZERO
+            && request.candidate.id.is_node();
         if !is_possible || request.candidate.id == self.me.id || !self.is_credible(request.epoch) {
             return Err(Refusal::InvalidRequest);
         }
@@ -272,7 +275,7 @@ impl Machine {
         if epoch < self.election.epoch {
             return Err(Refusal::FencedLeaderEpoch);
         }
-        if leader == self.me.id || !self.is_credible(epoch) {
+        if leader == self.me.id || !leader.is_node() || !self.is_credible(epoch) {
             return Err(Refusal::InvalidRequest);
         }
         self.learn(Standing { epoch, leader: Some(leader) }, moment);
@@ -347,7 +350,7 @@ impl Machine {
 
     /// Follows news of an epoch or of its leader. Epochs never go back.
     pub(super) fn learn(&mut self, news: Standing, moment: &Moment<'_>) {
-        let leader = news.leader.filter(|leader| *leader != self.me.id);
+        let leader = news.leader.filter(|leader| *leader != self.me.id && leader.is_node());
         if !self.is_credible(news.epoch) {
             return;
         }

@@ -171,6 +171,9 @@ impl Machine {
 
     /// A fetch arrived from a replica whose log agrees with ours up to `log_end`.
     pub(super) fn replica_fetched(&mut self, key: ReplicaKey, log_end: Offset, moment: &Moment<'_>) {
+        if !key.id.is_node() {
+            return; // a tool that reads along
+        }
         let by_id = self.goes_by_id_alone().then(|| self.voters.latest().get(key.id)).flatten();
         let key = by_id.map_or(key, |voter| voter.key);
         let leader_end = self.readable_end(moment);
@@ -188,6 +191,9 @@ impl Machine {
 
     /// Any sign of life of a follower counts towards the quorum check (KAFKA-15489), records or snapshot.
     pub(super) fn note_fetch(&mut self, key: ReplicaKey, moment: &Moment<'_>) {
+        if !key.id.is_node() {
+            return;
+        }
         let needed = self.voters.latest().majority() - usize::from(self.is_voter);
         if self.progress.take_quorum(key, needed, moment.now)
             && let Role::Leader(leading) = &mut self.role

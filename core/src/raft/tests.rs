@@ -217,6 +217,40 @@ fn votes_that_make_no_sense_are_refused() {
     assert_eq!(granted(&mut machine, &vote(0, 2, 0), &log), Err(Refusal::FencedLeaderEpoch));
 }
 
+#[test]
+fn nobody_votes_for_or_follows_an_id_that_no_node_has_and_would_forget_it_with_a_restart() {
+    let log = Log::default();
+    for id in [-1, -2, i32::MIN] {
+        let mut machine = machine(0, &[0, 1, 2], &log);
+        let before = machine.election();
+        let nobody = BrokerId(id);
+        let candidate = ReplicaKey { id: nobody, directory: Uuid::ZERO };
+        let asks = VoteRequest { candidate, ..vote(1, 1, 0) };
+        assert_eq!(granted(&mut machine, &asks, &log), Err(Refusal::InvalidRequest));
+        let (epoch, leader) = (LeaderEpoch(1), nobody);
+        let begin = BeginQuorumEpochRequest { epoch, leader, voter: key(0) };
+        machine.handle_begin_quorum_epoch(ReplyTo(0), &begin, &moment(&log, 0));
+        let end = EndQuorumEpochRequest { epoch, leader, successors: vec![key(0)] };
+        machine.handle_end_quorum_epoch(ReplyTo(0), &end, &moment(&log, 0));
+        for output in outputs(&mut machine) {
+            let Output::Reply { response: Response::Epoch(response), .. } = output else {
+                panic!("{output:?}")
+            };
+            assert_eq!(response.refusal, Some(Refusal::InvalidRequest));
+        }
+        assert_eq!(machine.election(), before);
+        let standing = Standing { epoch, leader: Some(nobody) };
+        machine.handle_epoch_response(&EpochResponse { standing, refusal: None }, &moment(&log, 0));
+        assert_eq!(machine.election().leader, None, "the epoch may be true, its leader is not");
+    }
+    for log_end in [(-1, 0), (0, -1)] {
+        let mut machine = machine(0, &[0, 1, 2], &log);
+        let log_end = LogEnd { epoch: LeaderEpoch(log_end.0), offset: Offset(log_end.1) };
+        let asks = VoteRequest { log_end, ..vote(1, 1, 0) };
+        assert_eq!(granted(&mut machine, &asks, &log), Err(Refusal::InvalidRequest));
+    }
+}
+
 /// Follows node 1 and has just fetched the last piece of a snapshot, which gets to the disk now.
 fn installing(log: &Log) -> (Machine, SnapshotId) {
     let (mut machine, request_id) = follower(log);
