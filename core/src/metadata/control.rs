@@ -20,15 +20,6 @@ const KEY_LEN: usize = 4;
 const VOTER_LEN_MIN: usize = 4 + 16 + 1;
 const ENDPOINT_LEN_MIN: usize = 1 + 1 + 2 + 1;
 
-/// A voter by its id and its directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VoterName {
-    /// The node.
-    pub id: BrokerId,
-    /// Its directory; zero where it is not known.
-    pub directory: Uuid,
-}
-
 /// Where a voter listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VoterEndpoint {
@@ -43,8 +34,10 @@ pub struct VoterEndpoint {
 /// One voter of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VoterRecord {
-    /// Which one.
-    pub name: VoterName,
+    /// The node.
+    pub id: BrokerId,
+    /// Its directory.
+    pub directory: Uuid,
     /// How the others reach it.
     pub endpoints: Vec<VoterEndpoint>,
     /// The lowest and the highest `kraft.version` that it understands.
@@ -59,9 +52,9 @@ pub enum ControlRecord {
         /// Who leads.
         leader: BrokerId,
         /// Who may vote.
-        voters: Vec<VoterName>,
+        voters: Vec<BrokerId>,
         /// Who voted for it.
-        granting: Vec<VoterName>,
+        granting: Vec<BrokerId>,
     },
     /// A snapshot begins.
     SnapshotHeader {
@@ -78,9 +71,8 @@ pub enum ControlRecord {
 
 impl ControlRecord {
     /// A leader that nobody but itself had to elect.
-    pub fn sole_leader(id: BrokerId, directory: Uuid) -> Self {
-        let voter = VoterName { id, directory };
-        Self::LeaderChange { leader: id, voters: vec![voter], granting: vec![voter] }
+    pub fn sole_leader(id: BrokerId) -> Self {
+        Self::LeaderChange { leader: id, voters: vec![id], granting: vec![id] }
     }
 
     /// A batch with this record alone.
@@ -88,10 +80,12 @@ impl ControlRecord {
         let mut value = Writer::default();
         let kind = match self {
             Self::LeaderChange { leader, voters, granting } => {
-                value.int16(1); // names the voters' directories (KIP-853)
+                // Version 0, without the directories that version 1 has: Kafka 4.3 writes it still, and its tools read
+                // every LeaderChange as one.
+                value.int16(0);
                 value.int32(leader.0);
-                value.array(voters, write_name);
-                value.array(granting, write_name);
+                value.array(voters, write_id);
+                value.array(granting, write_id);
                 LEADER_CHANGE
             }
             Self::KRaftVersion(version) => {
@@ -136,8 +130,8 @@ impl ControlRecord {
             LEADER_CHANGE => {
                 let has_directories = value.int16()? >= 1;
                 let leader = BrokerId(value.int32()?);
-                let voters = value.array(5, |reader| read_name(reader, has_directories))?;
-                let granting = value.array(5, |reader| read_name(reader, has_directories))?;
+                let voters = value.array(5, |reader| read_id(reader, has_directories))?;
+                let granting = value.array(5, |reader| read_id(reader, has_directories))?;
                 Self::LeaderChange { leader, voters, granting }
             }
             SNAPSHOT_HEADER => {
@@ -163,22 +157,23 @@ impl ControlRecord {
     }
 }
 
-fn write_name(writer: &mut Writer, voter: &VoterName) {
-    writer.int32(voter.id.0);
-    writer.uuid(voter.directory);
+fn write_id(writer: &mut Writer, id: &BrokerId) {
+    writer.int32(id.0);
     writer.tags(Tags::default());
 }
 
-fn read_name(reader: &mut Reader<'_>, has_directories: bool) -> Result<VoterName, CodecError> {
+fn read_id(reader: &mut Reader<'_>, has_directory: bool) -> Result<BrokerId, CodecError> {
     let id = BrokerId(reader.int32()?);
-    let directory = if has_directories { reader.uuid()? } else { Uuid::ZERO };
+    if has_directory {
+        reader.uuid()?;
+    }
     reader.no_tags()?;
-    Ok(VoterName { id, directory })
+    Ok(id)
 }
 
 fn write_voter(writer: &mut Writer, voter: &VoterRecord) {
-    writer.int32(voter.name.id.0);
-    writer.uuid(voter.name.directory);
+    writer.int32(voter.id.0);
+    writer.uuid(voter.directory);
     writer.array(&voter.endpoints, |writer, endpoint| {
         writer.string(&endpoint.listener);
         writer.string(&endpoint.host);
@@ -193,7 +188,7 @@ fn write_voter(writer: &mut Writer, voter: &VoterRecord) {
 }
 
 fn read_voter(reader: &mut Reader<'_>) -> Result<VoterRecord, CodecError> {
-    let name = VoterName { id: BrokerId(reader.int32()?), directory: reader.uuid()? };
+    let (id, directory) = (BrokerId(reader.int32()?), reader.uuid()?);
     let endpoints = reader.array(ENDPOINT_LEN_MIN, |reader| {
         let (listener, host, port) = (reader.string()?, reader.string()?, reader.uint16()?);
         reader.no_tags()?;
@@ -202,7 +197,7 @@ fn read_voter(reader: &mut Reader<'_>) -> Result<VoterRecord, CodecError> {
     let kraft_versions = (reader.int16()?, reader.int16()?);
     reader.no_tags()?;
     reader.no_tags()?;
-    Ok(VoterRecord { name, endpoints, kraft_versions })
+    Ok(VoterRecord { id, directory, endpoints, kraft_versions })
 }
 
 #[cfg(test)]

@@ -169,11 +169,11 @@ pub fn decode(
         }
         let batch = Batch::split_from(&mut bytes)?;
         if batch.header().is_control() {
-            match control_record(&batch)? {
-                Some(ControlRecord::SnapshotFooter) => break,
-                // A snapshot of a quorum whose voters stand in its log begins with them (KIP-853).
-                _ => continue,
+            // Voters (KIP-853) stand in snapshots too, and must not be passed over: the next one would lack them.
+            if control_record(&batch)? != Some(ControlRecord::SnapshotFooter) {
+                return Err(SnapshotError::Missing("footer"));
             }
+            break;
         }
         for record in iterate(&batch, RECORDS_BYTES_MAX)? {
             let value = record?.value.unwrap_or_default();
@@ -185,7 +185,7 @@ pub fn decode(
     Ok(image)
 }
 
-/// The control record of a batch, which has no other; `None` of a kind that is not known.
+/// The first control record of a batch; `None` of a kind that is not known.
 fn control_record(batch: &Batch) -> Result<Option<ControlRecord>, SnapshotError> {
     let Some(record) = iterate(batch, RECORDS_BYTES_MAX)?.next() else { return Ok(None) };
     let record = record?;

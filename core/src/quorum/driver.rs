@@ -240,7 +240,7 @@ impl<E: Env> Driver<E> {
         let now = self.env.clock().wall();
         if !self.has_begun_epoch {
             // KIP-595: a leader's first record says that it leads.
-            let record = ControlRecord::sole_leader(self.settings.node_id, self.settings.directory_id);
+            let record = ControlRecord::sole_leader(self.settings.node_id);
             self.append_batch(&mut record.batch(now))?;
             self.has_begun_epoch = true;
         }
