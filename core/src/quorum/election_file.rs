@@ -25,8 +25,8 @@ pub enum ElectionFileError {
     Disk(#[from] DiskError),
     /// The file says nothing, or something that cannot be.
     #[error(
-        "{}: {cause}; a voter that has forgotten its vote may elect two leaders: restore the file from a copy, or \
-         remove this voter from the quorum and let it join with a new directory",
+        "{}: {cause}; a voter that has forgotten its vote may elect two leaders, and a copy of the file has forgotten it \
+         too: remove this voter from the quorum and let it join with a new directory",
         .path.display()
     )]
     Damaged {
@@ -91,7 +91,8 @@ fn decode(bytes: &[u8]) -> Result<ElectionState, Damage> {
     };
     let epoch = i32::try_from(number("leaderEpoch")?).ok().filter(|epoch| *epoch >= 0);
     let directory = match json.get("votedDirectoryId") {
-        None => Uuid::ZERO, // version 0
+        None if version == 0 => Uuid::ZERO,
+        None => return Err(Damage::Field("votedDirectoryId")),
         Some(text) => {
             text.as_str().and_then(|text| text.parse().ok()).ok_or(Damage::Field("votedDirectoryId"))?
         }
@@ -151,6 +152,11 @@ mod tests {
         assert_eq!(with(r#""leaderId":2"#, r#""leaderId":-2"#), Err(Damage::Field("leaderId")));
         assert_eq!(with(r#""votedId":2"#, r#""votedId":"2""#), Err(Damage::Field("votedId")));
         assert_eq!(with("BwcHBwcHBwcHBwcHBwcHBw", "?"), Err(Damage::Field("votedDirectoryId")));
+        assert_eq!(
+            with("votedDirectoryId", "voted"),
+            Err(Damage::Field("votedDirectoryId")),
+            "it would fit any"
+        );
         assert_eq!(with(r#""data_version":1"#, r#""data_version":2"#), Err(Damage::Version(2)));
         assert_eq!(decode(b"[]"), Err(Damage::Field("data_version")));
         assert!(decode(&[0xff; 64]).is_err() && decode(&[0; 64]).is_err());

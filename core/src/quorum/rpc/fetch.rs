@@ -15,7 +15,7 @@ use crate::record::batch::{Batch, BatchError};
 use crate::wire::message;
 use crate::wire::messages::{self, fetch_request as asked, fetch_response as answered};
 
-/// The first version that names topics by id, which the metadata log's fetches are asked in.
+/// The first version that names topics by id, as the metadata log's fetches are read here; they are asked from 15 on.
 pub const VERSION_MIN: i16 = 13;
 /// From this version on the response tells where the leader is.
 const ENDPOINTS_VERSION_MIN: i16 = 17;
@@ -78,7 +78,8 @@ pub fn parse_request(
         log_end: LogEnd { epoch: LeaderEpoch(asked.last_fetched_epoch), offset: Offset(asked.fetch_offset) },
         high_watermark: Offset(asked.high_watermark),
     };
-    let max_bytes = request.max_bytes.min(asked.partition_max_bytes).max(0);
+    // Kafka's followers leave the partition's own limit at 0, and its leaders do not look at it.
+    let max_bytes = request.max_bytes.max(0);
     Ok((fetch, Wait { max_wait_ms: request.max_wait_ms.max(0), max_bytes }))
 }
 
@@ -163,19 +164,15 @@ pub fn parse_response(
     let fetched = if let Some(refusal) = refusal(answered.error_code)? {
         Fetched::Refused(refusal)
     } else if answered.diverging_epoch.epoch >= 0 {
-        let EpochEnd { epoch, end } = EpochEnd {
-            epoch: LeaderEpoch(answered.diverging_epoch.epoch),
-            end: Offset(answered.diverging_epoch.end_offset),
-        };
-        Fetched::Diverging(EpochEnd { epoch, end })
+        let end = not_negative(answered.diverging_epoch.end_offset)?;
+        Fetched::Diverging(EpochEnd { epoch: LeaderEpoch(answered.diverging_epoch.epoch), end })
     } else if answered.snapshot_id.epoch >= 0 || answered.snapshot_id.end_offset >= 0 {
-        Fetched::Snapshot(SnapshotId {
-            end: Offset(answered.snapshot_id.end_offset),
-            epoch: LeaderEpoch(answered.snapshot_id.epoch),
-        })
+        let end = not_negative(answered.snapshot_id.end_offset)?;
+        not_negative(answered.snapshot_id.epoch.into())?;
+        Fetched::Snapshot(SnapshotId { end, epoch: LeaderEpoch(answered.snapshot_id.epoch) })
     } else {
         let sent = answered.records.clone().unwrap_or_default();
-        let (whole, end) = continue_from(request.log_end, sent)?;
+        let (whole, end) = continue_from(request, sent)?;
         records = whole;
         Fetched::Records(end)
     };
@@ -185,6 +182,11 @@ pub fn parse_response(
     let high_watermark = Offset(answered.high_watermark);
     let response = FetchResponse { request_id: request.request_id, standing, high_watermark, fetched };
     Ok(Answer { response, records, leader })
+}
+
+/// A place in a log. One that is negative would have the machine cut what is committed.
+fn not_negative(offset: i64) -> Result<Offset, ResponseError> {
+    if offset >= 0 { Ok(Offset(offset)) } else { Err(ResponseError::Negative) }
 }
 
 /// Why records do not continue a log.
@@ -201,6 +203,14 @@ pub enum RecordsError {
         /// Where the log goes on.
         expected: Offset,
     },
+    /// The leader has an epoch, and its log none that is later. Epochs lie outside the checksum (KAFKA-18723).
+    #[error("a batch is of epoch {found}, later than the leader's epoch {leader_epoch}")]
+    LaterEpoch {
+        /// The batch's.
+        found: LeaderEpoch,
+        /// In which the leader was asked.
+        leader_epoch: LeaderEpoch,
+    },
     /// The epochs of a log rise.
     #[error("a batch of epoch {found} stands behind one of epoch {before}")]
     Epoch {
@@ -211,14 +221,15 @@ pub enum RecordsError {
     },
 }
 
-/// The whole batches of `records`, which must continue a log that ends at `end`, and where it ends then. A batch that
-/// is cut short at the end comes with the next fetch, as everywhere in Kafka.
-fn continue_from(mut end: LogEnd, records: Bytes) -> Result<(Bytes, LogEnd), RecordsError> {
+/// The whole batches of `records`, which must continue the log that `request` speaks of, and where it ends then. A batch
+/// that is cut short at the end comes with the next fetch, as everywhere in Kafka; but the first one comes whole.
+fn continue_from(request: &FetchRequest, records: Bytes) -> Result<(Bytes, LogEnd), RecordsError> {
+    let (mut end, leader_epoch) = (request.log_end, request.epoch);
     let mut rest = records.clone();
     while !rest.is_empty() {
         let batch = match Batch::split_from(&mut rest) {
             Ok(batch) => batch,
-            Err(BatchError::Truncated { .. }) => break,
+            Err(BatchError::Truncated { .. }) if rest.len() < records.len() => break,
             Err(error) => return Err(error.into()),
         };
         let header = batch.header();
@@ -227,6 +238,9 @@ fn continue_from(mut end: LogEnd, records: Bytes) -> Result<(Bytes, LogEnd), Rec
         }
         if header.leader_epoch < end.epoch {
             return Err(RecordsError::Epoch { found: header.leader_epoch, before: end.epoch });
+        }
+        if header.leader_epoch > leader_epoch {
+            return Err(RecordsError::LaterEpoch { found: header.leader_epoch, leader_epoch });
         }
         let next = header.next_offset().filter(|next| *next > header.base_offset);
         let next = next.ok_or(RecordsError::Offset { found: header.base_offset, expected: end.offset })?;

@@ -38,7 +38,7 @@ pub fn request(
     })
 }
 
-/// What was asked, and the most bytes to answer with.
+/// What was asked, and the most bytes to answer with: at least one, or the asker would never get on.
 ///
 /// # Errors
 /// See [`TurnedAway`].
@@ -65,7 +65,7 @@ pub fn parse_request(
         // A negative one is outside every snapshot, which the machine says of this one too.
         position: u64::try_from(asked.position).unwrap_or(u64::MAX),
     };
-    Ok((fetch, u32::try_from(request.max_bytes).unwrap_or(0)))
+    Ok((fetch, u32::try_from(request.max_bytes).unwrap_or(0).max(1)))
 }
 
 /// What is answered, in the version of the request; `bytes` are those of the piece. `asked` is the snapshot that the
@@ -138,14 +138,20 @@ pub fn parse_response(
         Some(refusal) => Err(refusal),
         None => {
             let positive = |number: i64| u64::try_from(number).map_err(|_| ResponseError::Negative);
+            let (position, size) = (positive(answered.position)?, positive(answered.size)?);
+            let length = bytes.len() as u64;
+            // An empty one would be asked for again and again.
+            if length == 0 || length > size.saturating_sub(position) {
+                return Err(ResponseError::Piece);
+            }
             Ok(SnapshotChunk {
                 snapshot: SnapshotId {
                     end: Offset(answered.snapshot_id.end_offset),
                     epoch: LeaderEpoch(answered.snapshot_id.epoch),
                 },
-                position: positive(answered.position)?,
-                length: bytes.len() as u64,
-                size: positive(answered.size)?,
+                position,
+                length,
+                size,
             })
         }
     };

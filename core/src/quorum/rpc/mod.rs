@@ -67,9 +67,12 @@ pub enum ResponseError {
     /// The response is not about the metadata log's one partition, and about it alone.
     #[error("the response is not about the metadata log alone")]
     AnotherLog,
-    /// A size or position is negative.
-    #[error("the response has a negative size or position")]
+    /// A size or a place in the log is negative.
+    #[error("the response has a negative size or place")]
     Negative,
+    /// A piece of a snapshot has no bytes, or more than the snapshot.
+    #[error("the response's piece of a snapshot is empty or too long")]
+    Piece,
     /// The records do not continue the log.
     #[error("the records do not continue the log: {0}")]
     Records(#[from] fetch::RecordsError),

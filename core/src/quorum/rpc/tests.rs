@@ -250,9 +250,13 @@ fn a_batch_that_is_cut_short_comes_with_the_next_fetch() {
         assert_eq!(answer, Ok((Bytes::from(whole.clone()), Fetched::Records(end))), "{length} bytes");
     }
     let end = LogEnd { epoch: LeaderEpoch(4), offset: Offset(99) };
-    for length in 0..whole.len() {
+    assert_eq!(answer_with(Vec::new()), Ok((Bytes::new(), Fetched::Records(end))));
+    for length in 1..whole.len() {
+        // The first batch comes whole, whatever its size: this one would be asked for again and again.
         let answer = answer_with(whole[..length].to_vec());
-        assert_eq!(answer, Ok((Bytes::new(), Fetched::Records(end))), "{length} bytes");
+        let is_cut =
+            matches!(answer, Err(ResponseError::Records(RecordsError::Batch(BatchError::Truncated { .. }))));
+        assert!(is_cut, "{length} bytes: {answer:?}");
     }
 }
 
@@ -268,12 +272,43 @@ fn records_that_do_not_continue_the_log_are_refused_before_the_machine_hears_of_
     assert_eq!(refused([batch(99, 5, 1), batch(99, 5, 1)].concat()), again);
     let older = RecordsError::Epoch { found: LeaderEpoch(3), before: LeaderEpoch(4) };
     assert_eq!(refused(batch(99, 3, 1)), older);
+    let later = RecordsError::LaterEpoch { found: LeaderEpoch(6), leader_epoch: LeaderEpoch(5) };
+    assert_eq!(refused(batch(99, 6, 1)), later);
     let mut damaged = batch(99, 5, 1);
     *damaged.last_mut().expect("bytes") ^= 1;
     assert!(matches!(refused(damaged), RecordsError::Batch(BatchError::Crc { .. })));
     let mut beyond = batch(99, 5, 1);
     beyond[..8].copy_from_slice(&i64::MAX.to_be_bytes());
     assert!(matches!(refused(beyond), RecordsError::Offset { .. }));
+}
+
+/// The machine would stop for good rather than cut what is committed.
+#[test]
+fn an_answer_with_half_a_place_does_not_get_to_the_machine() {
+    let (standing, high_watermark) = (stands(5, Some(1)), Offset(98));
+    let snapshot = Fetched::Snapshot(SnapshotId { end: Offset(120), epoch: LeaderEpoch(4) });
+    let diverging = Fetched::Diverging(EpochEnd { epoch: LeaderEpoch(3), end: Offset(80) });
+    for (fetched, spoil) in [
+        (
+            diverging,
+            (|answer| answer.diverging_epoch.end_offset = -1)
+                as fn(&mut messages::fetch_response::PartitionData),
+        ),
+        (snapshot, |answer| answer.snapshot_id.end_offset = -1),
+        (snapshot, |answer| answer.snapshot_id.epoch = -1),
+    ] {
+        let response = FetchResponse { request_id: 0, standing, high_watermark, fetched };
+        let mut wire = fetch::response(&response, (Offset(0), Bytes::new()), None, 18);
+        spoil(&mut wire.responses[0].partitions[0]);
+        assert_eq!(fetch::parse_response(&wire, &fetches(18, 99)), Err(ResponseError::Negative));
+    }
+}
+
+#[test]
+fn kafkas_own_followers_leave_the_partitions_limit_at_zero() {
+    let mut wire = fetch::request(&fetches(18, 99), CLUSTER, WAIT);
+    wire.topics[0].partitions[0].partition_max_bytes = 0;
+    assert_eq!(fetch::parse_request(&wire, CLUSTER).map(|(_, wait)| wait), Ok(WAIT));
 }
 
 #[test]
@@ -304,20 +339,32 @@ fn a_snapshot_is_asked_for_and_answered_piece_by_piece() {
 }
 
 #[test]
-fn a_negative_position_is_outside_every_snapshot_and_no_panic() {
+fn a_piece_that_lies_outside_its_snapshot_is_no_answer_and_a_negative_position_no_panic() {
     let snapshot = SnapshotId { end: Offset(120), epoch: LeaderEpoch(4) };
     let (epoch, replica) = (LeaderEpoch(5), key(3, 7));
     let request = FetchSnapshotRequest { request_id: 0, epoch, replica, snapshot, position: 0 };
     let mut wire = fetch_snapshot::request(&request, CLUSTER, -1);
     wire.topics[0].partitions[0].position = -1;
     let (parsed, max_bytes) = fetch_snapshot::parse_request(&wire, CLUSTER).expect("the machine answers it");
-    assert_eq!((parsed.position, max_bytes), (u64::MAX, 0));
+    assert_eq!((parsed.position, max_bytes), (u64::MAX, 1));
 
-    let chunk = Ok(SnapshotChunk { snapshot, position: 0, length: 0, size: 0 });
+    let bytes = Bytes::from_static(b"four");
+    let chunk = Ok(SnapshotChunk { snapshot, position: 6, length: 4, size: 10 });
     let response = FetchSnapshotResponse { request_id: 0, standing: stands(5, Some(1)), chunk };
-    let mut wire = fetch_snapshot::response(&response, (snapshot, Bytes::new()), None, 1);
-    wire.topics[0].partitions[0].size = -1;
-    assert_eq!(fetch_snapshot::parse_response(&wire, 0), Err(ResponseError::Negative));
+    let right = fetch_snapshot::response(&response, (snapshot, bytes), None, 1);
+    assert!(fetch_snapshot::parse_response(&right, 0).is_ok());
+    let spoiled = |size, position, bytes: &'static [u8]| {
+        let mut wire = right.clone();
+        let partition = &mut wire.topics[0].partitions[0];
+        (partition.size, partition.position) = (size, position);
+        partition.unaligned_records = Bytes::from_static(bytes);
+        fetch_snapshot::parse_response(&wire, 0).map(|answer| answer.response)
+    };
+    assert_eq!(spoiled(-1, 6, b"four"), Err(ResponseError::Negative));
+    assert_eq!(spoiled(10, -1, b"four"), Err(ResponseError::Negative));
+    assert_eq!(spoiled(10, 6, b""), Err(ResponseError::Piece), "it would be asked for again and again");
+    assert_eq!(spoiled(9, 6, b"four"), Err(ResponseError::Piece));
+    assert_eq!(spoiled(0, 0, b""), Err(ResponseError::Piece));
 }
 
 #[test]
