@@ -17,6 +17,7 @@ const VOTERS: i16 = 6;
 /// Bytes of a record's key: its version and its kind.
 const KEY_LEN: usize = 4;
 /// The least bytes of an element: what a count is checked against before anything is reserved.
+const VOTER_ID_LEN_MIN: usize = 4 + 1;
 const VOTER_LEN_MIN: usize = 4 + 16 + 1;
 const ENDPOINT_LEN_MIN: usize = 1 + 1 + 2 + 1;
 
@@ -130,8 +131,8 @@ impl ControlRecord {
             LEADER_CHANGE => {
                 let has_directories = value.int16()? >= 1;
                 let leader = BrokerId(value.int32()?);
-                let voters = value.array(5, |reader| read_id(reader, has_directories))?;
-                let granting = value.array(5, |reader| read_id(reader, has_directories))?;
+                let voters = value.array(VOTER_ID_LEN_MIN, |reader| read_id(reader, has_directories))?;
+                let granting = value.array(VOTER_ID_LEN_MIN, |reader| read_id(reader, has_directories))?;
                 Self::LeaderChange { leader, voters, granting }
             }
             SNAPSHOT_HEADER => {

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 
 use super::{
-    LeaderAddress, PARTITION, ResponseError, TurnedAway, check_cluster, check_whole, code_of, leader_among,
-    leader_id, only, refusal, standing, told, uuid, wire_uuid,
+    LeaderAddress, PARTITION, ResponseError, TurnedAway, check_cluster, check_whole, code_of, endpoints_of,
+    leader_id, leader_in, only, refusal, standing, uuid, wire_uuid,
 };
 use crate::epochs::{EpochEnd, LogEnd, SnapshotId};
 use crate::ids::{BrokerId, LeaderEpoch, Offset, Uuid};
@@ -112,20 +112,13 @@ pub fn response(
         }
         Fetched::Refused(refusal) => partition.error_code = code_of(Some(refusal)),
     }
-    let endpoint = |leader: &LeaderAddress| {
-        message!(answered::NodeEndpoint {
-            node_id: leader.id.0,
-            host: leader.host.as_str().into(),
-            port: i32::from(leader.port),
-        })
-    };
     let tells = version >= ENDPOINTS_VERSION_MIN;
     message!(messages::FetchResponse {
         responses: vec![message!(answered::FetchableTopicResponse {
             topic_id: wire_uuid(Uuid::METADATA_TOPIC),
             partitions: vec![partition],
         })],
-        node_endpoints: told(leader, &response.standing, tells).map(endpoint).into_iter().collect(),
+        node_endpoints: endpoints_of!(answered, leader, response.standing, tells),
     })
 }
 
@@ -176,9 +169,7 @@ pub fn parse_response(
         records = whole;
         Fetched::Records(end)
     };
-    let nodes = response.node_endpoints.iter();
-    let nodes = nodes.map(|node| (node.node_id, &node.host, node.port));
-    let leader = leader_among(nodes, &standing);
+    let leader = leader_in!(response.node_endpoints, standing);
     let high_watermark = Offset(answered.high_watermark);
     let response = FetchResponse { request_id: request.request_id, standing, high_watermark, fetched };
     Ok(Answer { response, records, leader })

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     LeaderAddress, PARTITION, ResponseError, TOPIC, TurnedAway, check_cluster, check_whole, code_of,
-    leader_among, leader_id, only, refusal, standing, told, uuid, wire_uuid,
+    endpoints_of, leader_id, leader_in, only, refusal, standing, uuid, wire_uuid,
 };
 use crate::epochs::SnapshotId;
 use crate::ids::{BrokerId, LeaderEpoch, Offset};
@@ -90,16 +90,9 @@ pub fn response(
         partition.position = i64::try_from(chunk.position).unwrap_or(i64::MAX);
         partition.unaligned_records = bytes;
     }
-    let endpoint = |leader: &LeaderAddress| {
-        message!(answered::NodeEndpoint {
-            node_id: leader.id.0,
-            host: leader.host.as_str().into(),
-            port: leader.port,
-        })
-    };
     message!(messages::FetchSnapshotResponse {
         topics: vec![message!(answered::TopicSnapshot { name: TOPIC.into(), partitions: vec![partition] })],
-        node_endpoints: told(leader, &response.standing, version >= 1).map(endpoint).into_iter().collect(),
+        node_endpoints: endpoints_of!(answered, leader, response.standing, version >= 1),
     })
 }
 
@@ -155,8 +148,6 @@ pub fn parse_response(
             })
         }
     };
-    let nodes = response.node_endpoints.iter();
-    let nodes = nodes.map(|node| (node.node_id, &node.host, i32::from(node.port)));
-    let leader = leader_among(nodes, &standing);
+    let leader = leader_in!(response.node_endpoints, standing);
     Ok(Answer { response: FetchSnapshotResponse { request_id, standing, chunk }, bytes, leader })
 }

@@ -10,6 +10,7 @@
 
 pub mod begin_quorum_epoch;
 pub mod end_quorum_epoch;
+mod epoch_response;
 pub mod fetch;
 pub mod fetch_snapshot;
 #[cfg(test)]
@@ -138,23 +139,34 @@ fn leader_id(standing: &Standing) -> i32 {
     standing.leader.unwrap_or(BrokerId::NONE).0
 }
 
-/// Tells where the leader is, in versions that can (KIP-853), and only of the leader that the response names.
-fn told<'a>(
-    leader: Option<&'a LeaderAddress>,
-    standing: &Standing,
-    is_told: bool,
-) -> Option<&'a LeaderAddress> {
-    leader.filter(|leader| is_told && standing.leader == Some(leader.id))
+/// Where the leader is, for a response whose version can tell it (KIP-853); told of nobody but the leader that the
+/// response names. The generated responses are types of their own with the same fields, hence a macro.
+macro_rules! endpoints_of {
+    ($answered:ident, $leader:expr, $standing:expr, $is_told:expr) => {
+        $leader
+            .filter(|leader| $is_told && $standing.leader == Some(leader.id))
+            .map(|leader| {
+                message!($answered::NodeEndpoint {
+                    node_id: leader.id.0,
+                    host: leader.host.as_str().into(),
+                    port: leader.port.into(),
+                })
+            })
+            .into_iter()
+            .collect()
+    };
 }
 
 /// Where the leader is, among the nodes that a response lists.
-fn leader_among<'a>(
-    mut nodes: impl Iterator<Item = (i32, &'a StrBytes, i32)>,
-    standing: &Standing,
-) -> Option<LeaderAddress> {
-    let (id, host, port) = nodes.find(|(id, ..)| Some(BrokerId(*id)) == standing.leader)?;
-    Some(LeaderAddress { id: BrokerId(id), host: host.as_str().to_owned(), port: u16::try_from(port).ok()? })
+macro_rules! leader_in {
+    ($nodes:expr, $standing:expr) => {
+        $nodes.iter().find(|node| Some(BrokerId(node.node_id)) == $standing.leader).and_then(|node| {
+            let (id, host) = (BrokerId(node.node_id), node.host.as_str().to_owned());
+            Some(LeaderAddress { id, host, port: u16::try_from(i32::from(node.port)).ok()? })
+        })
+    };
 }
+use {endpoints_of, leader_in};
 
 fn wire_uuid(id: Uuid) -> codec::Uuid {
     codec::Uuid::from_bytes(id.0)

@@ -2,7 +2,7 @@
 
 use super::{
     LeaderAddress, PARTITION, ResponseError, TOPIC, TurnedAway, check_cluster, check_whole, code_of,
-    leader_among, leader_id, only, refusal, standing, told, uuid, wire_uuid,
+    endpoints_of, leader_id, leader_in, only, refusal, standing, uuid, wire_uuid,
 };
 use crate::epochs::LogEnd;
 use crate::ids::{BrokerId, LeaderEpoch, Offset};
@@ -73,19 +73,12 @@ pub fn response(
         leader_epoch: response.standing.epoch.0,
         vote_granted: response.granted == Ok(true),
     });
-    let endpoint = |leader: &LeaderAddress| {
-        message!(vote_response::NodeEndpoint {
-            node_id: leader.id.0,
-            host: leader.host.clone().into(),
-            port: leader.port,
-        })
-    };
     message!(messages::VoteResponse {
         topics: vec![message!(vote_response::TopicData {
             topic_name: TOPIC.into(),
             partitions: vec![partition],
         })],
-        node_endpoints: told(leader, &response.standing, version >= 1).map(endpoint).into_iter().collect(),
+        node_endpoints: endpoints_of!(vote_response, leader, response.standing, version >= 1),
     })
 }
 
@@ -113,8 +106,6 @@ pub fn parse_response(
         Some(refusal) => Err(refusal),
     };
     let standing = standing(answered.leader_epoch, answered.leader_id);
-    let nodes = response.node_endpoints.iter();
-    let nodes = nodes.map(|node| (node.node_id, &node.host, i32::from(node.port)));
-    let leader = leader_among(nodes, &standing);
+    let leader = leader_in!(response.node_endpoints, standing);
     Ok((VoteResponse { standing, granted, pre_vote }, leader))
 }
