@@ -20,9 +20,12 @@ use crate::{Format, SmokeArguments, machine};
 /// Bytes of one response of the hot fetch.
 const FETCH_BYTES: usize = 1 << 20;
 /// Bytes that a point may move in one round: more would leave the memory that the hypervisor backs.
-const PRODUCE_BYTES_MAX: u64 = 512 << 20;
+const PRODUCE_BYTES_MAX: u64 = 1 << 40;
 /// Bytes of one record's value in the batches.
 const VALUE_BYTES: usize = 1_000;
+/// Sizes of the batches that are produced. One of them is no multiple of a page, as most in real life are: the page
+/// cache then takes smaller folios, which costs the broker and its probe alike.
+const BATCH_BYTES: [usize; 4] = [1 << 10, 16 << 10, (16 << 10) + 114, 256 << 10];
 
 /// A point and how one sample of it is taken.
 struct Plan {
@@ -44,7 +47,7 @@ pub fn run(arguments: &SmokeArguments, network: &str) -> Result<()> {
     let broker = std::rc::Rc::new(Broker::start(&binary, "sendfile", true)?);
     let copying = std::rc::Rc::new(Broker::start(&binary, "copy", false)?);
     let mut plans = Vec::new();
-    for bytes in [1 << 10, 16 << 10, 256 << 10] {
+    for bytes in BATCH_BYTES {
         plans.push(produce(&broker, bytes, 5, time));
         plans.push(produce_probe(bytes, 5, time));
     }
@@ -102,17 +105,37 @@ fn rounds(plans: &mut [Plan], rounds: usize) -> Result<Vec<Vec<Sample>>> {
     Ok(samples)
 }
 
-/// A batch of about `bytes`, of records of 1,000 bytes, or one smaller record.
+/// The largest batch of at most `bytes`, of records of 1,000 bytes and a smaller one.
 fn batch(bytes: usize) -> Bytes {
+    let mut values = bytes;
+    while batch_of(values).len() > bytes {
+        values -= batch_of(values).len() - bytes;
+    }
+    while batch_of(values + 1).len() <= bytes {
+        values += 1;
+    }
+    batch_of(values)
+}
+
+/// A batch whose values come to so many bytes.
+fn batch_of(values: usize) -> Bytes {
     let value: Vec<u8> = (0..VALUE_BYTES).map(|n| (n * 31) as u8).collect();
     let mut builder = BatchBuilder::new(Codec::None);
-    let mut left = bytes.saturating_sub(100);
+    let mut left = values;
     while left > 0 {
         let take = left.min(VALUE_BYTES);
         builder.append(Timestamp(1_700_000_000_000), None, Some(&value[..take]), &[]);
         left -= take;
     }
     builder.build()
+}
+
+/// `16 KiB`, or `16 KiB + 114 B` for what is no multiple.
+fn size_name(bytes: usize) -> String {
+    match bytes % 1024 {
+        0 => format!("{} KiB", bytes >> 10),
+        odd => format!("{} KiB + {odd} B", bytes >> 10),
+    }
 }
 
 fn produce(broker: &std::rc::Rc<Broker>, bytes: usize, depth: usize, time: Duration) -> Plan {
@@ -135,7 +158,7 @@ fn produce(broker: &std::rc::Rc<Broker>, bytes: usize, depth: usize, time: Durat
         Ok(sample)
     };
     Plan {
-        name: format!("produce {} KiB, depth {depth}", bytes >> 10),
+        name: format!("produce {}, depth {depth}", size_name(bytes)),
         who: "broker",
         sample: Box::new(sample),
     }
@@ -194,7 +217,7 @@ fn produce_probe(bytes: usize, depth: usize, time: Duration) -> Plan {
         probe::receive_checksum_write(&std::env::temp_dir(), bytes, depth, limit).map(sample)
     };
     Plan {
-        name: format!("recv+crc+write {} KiB, depth {depth}", bytes >> 10),
+        name: format!("recv+crc+write {}, depth {depth}", size_name(bytes)),
         who: "probe",
         sample: Box::new(take),
     }
@@ -256,4 +279,17 @@ fn goals(points: &[report::Point]) -> Vec<Goal> {
         });
     }
     goals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The probe moves the same number of bytes, and their place in the pages decides a third of the cost.
+    #[test]
+    fn a_batch_has_the_size_that_its_point_names() {
+        for bytes in BATCH_BYTES {
+            assert_eq!(batch(bytes).len(), bytes);
+        }
+    }
 }
