@@ -64,6 +64,39 @@ impl<D: Disk> Log<D> {
         Ok(self.log_end)
     }
 
+    /// Begins an empty log anew at `offset`, behind its end: what lies before that is in a snapshot (KIP-630), or gone
+    /// from the leader too (Kafka's `truncateFullyAndStartAt`). Nothing is known of producers then.
+    ///
+    /// A log that is not empty is cut to its start first, and that cut flushed: a loss of power may bring back what is
+    /// not durably gone, and it would pass for the beginning of what is appended here.
+    ///
+    /// # Errors
+    /// When a disk call fails; then the log takes no more writes.
+    ///
+    /// # Panics
+    /// When the log is not empty, or its emptiness not durable.
+    pub fn begin_anew_at(&mut self, offset: Offset, now: Timestamp) -> Result<(), LogError> {
+        assert!(self.log_start == self.log_end && !self.wants_flush(), "the cut to nothing is durable");
+        if offset <= self.log_end {
+            return Ok(());
+        }
+        self.durability.generation += 1;
+        let begun = self.remove_snapshots().map_err(LogError::from).and_then(|()| {
+            let cut = Cut { log_end: offset, kept: 0, position: None };
+            self.cut_at(cut, now)
+        });
+        self.failing(begun)
+    }
+
+    fn remove_snapshots(&mut self) -> Result<(), DiskError> {
+        while let Some(offset) = self.snapshots.pop() {
+            self.durability.snapshots_unsynced.retain(|unsynced| *unsynced != offset);
+            let path = Kind::Snapshot.path(&self.directory.path, offset);
+            remove_if_there(&self.directory.disk, sites::SNAPSHOT_REMOVE, &path)?;
+        }
+        Ok(())
+    }
+
     /// Nobody knows what the log is when a cut fails in between.
     fn failing<T>(&mut self, cut: Result<T, LogError>) -> Result<T, LogError> {
         if cut.is_err() && self.settings.stops_at_io_error() {
@@ -72,10 +105,14 @@ impl<D: Disk> Log<D> {
         cut
     }
 
-    /// The new segment comes first: a crash in between leaves a log that it ends, whatever else is still there.
     fn cut(&mut self, offset: Offset, now: Timestamp) -> Result<(), LogError> {
         self.active_segment().write_buffered()?;
-        let Cut { log_end, kept, position } = self.find_cut(offset)?;
+        let cut = self.find_cut(offset)?;
+        self.cut_at(cut, now)
+    }
+
+    /// The new segment comes first: a crash in between leaves a log that it ends, whatever else is still there.
+    fn cut_at(&mut self, Cut { log_end, kept, position }: Cut, now: Timestamp) -> Result<(), LogError> {
         let removed = self.segments[kept..].to_vec();
         removed.iter().for_each(|segment| segment.mark_removed());
         if kept == 0 {
@@ -100,8 +137,8 @@ impl<D: Disk> Log<D> {
         self.segments.truncate(kept);
         self.durability.unsynced.retain(|base| *base < log_end);
         self.log_end = log_end;
-        self.log_start = self.log_start.min(log_end);
         if kept == 0 {
+            self.log_start = log_end;
             // Of a log without records no epoch is known (Kafka's `truncateFullyAndStartAt` clears them too).
             self.epochs = Epochs::default();
             self.durability.epochs.changed += 1;

@@ -38,6 +38,8 @@ enum Op {
     CutPower(PowerLoss),
     CrashAt { call: u64, power: Option<PowerLoss> },
     CrashInCut { site: Site, percent: i64, power: Option<PowerLoss> },
+    BeginAnew { ahead: i64 },
+    CrashAndBeginAnew { call: u64, ahead: i64, power: Option<PowerLoss> },
 }
 
 fn power_loss() -> impl Strategy<Value = PowerLoss> {
@@ -74,6 +76,9 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0..30u64, proptest::option::of(power_loss())).prop_map(|(call, power)| Op::CrashAt { call, power }),
         2 => (prop::sample::select(sites::TRUNCATION), 0..110i64, proptest::option::of(power_loss()))
             .prop_map(|(site, percent, power)| Op::CrashInCut { site, percent, power }),
+        1 => (0..40i64).prop_map(|ahead| Op::BeginAnew { ahead }),
+        2 => (0..20u64, 0..40i64, proptest::option::of(power_loss()))
+            .prop_map(|(call, ahead, power)| Op::CrashAndBeginAnew { call, ahead, power }),
     ]
 }
 
@@ -187,6 +192,12 @@ impl World {
                 self.armed = Some(power);
                 self.truncate(percent)
             }
+            Op::BeginAnew { ahead } => self.begin_anew(ahead),
+            Op::CrashAndBeginAnew { call, ahead, power } => {
+                self.disk.crash_at(call);
+                self.armed = Some(power);
+                self.begin_anew(ahead)
+            }
         };
         if done.is_err() {
             let power = self.armed.take().expect("only the armed crash fails calls");
@@ -247,6 +258,19 @@ impl World {
         assert_eq!(log_end, cut.max(Offset(start)));
         self.written = log_end;
         self.struck = self.struck.min(log_end);
+        Ok(())
+    }
+
+    /// What a follower does whose leader has a snapshot only: the log is cut to nothing, then begins behind its end.
+    fn begin_anew(&mut self, ahead: i64) -> Result<(), ()> {
+        let target = Offset(self.log.log_end().0 + ahead);
+        self.truncate(0)?;
+        self.flush(FlushScope::Everything)?;
+        (self.written, self.promised) = (Offset::ZERO, Offset::ZERO);
+        self.log.begin_anew_at(target, NOW).map_err(drop)?;
+        assert_eq!((self.log.log_start(), self.log.log_end()), (target, target));
+        assert!(self.log.producers().iter().next().is_none() && self.log.latest_epoch().is_none());
+        self.written = target;
         Ok(())
     }
 
