@@ -8,6 +8,7 @@
 mod driver;
 pub mod election_file;
 mod load;
+pub mod metadata_log;
 pub mod rpc;
 mod snapshots;
 #[cfg(test)]

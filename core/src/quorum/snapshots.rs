@@ -14,7 +14,7 @@ pub const LIST: Site = Site::new("quorum.snapshot.list");
 /// A snapshot that a newer one replaces is removed.
 pub const REMOVE: Site = Site::new("quorum.snapshot.remove");
 
-fn on_disk<T>(result: std::io::Result<T>, site: Site, path: &Path) -> Result<T, DiskError> {
+pub(super) fn on_disk<T>(result: std::io::Result<T>, site: Site, path: &Path) -> Result<T, DiskError> {
     result.map_err(|source| DiskError { site, path: path.to_owned(), source })
 }
 
@@ -44,8 +44,12 @@ pub(super) async fn write<D: Disk>(
 ) -> Result<(), DiskError> {
     checkpoint::replace(disk, &dir.join(id.file_name()), bytes, Switches::default()).await?;
     for older in list(disk, dir)?.into_iter().filter(|older| *older < id) {
-        let path = dir.join(older.file_name());
-        on_disk(disk.remove_file(REMOVE, &path), REMOVE, &path)?;
+        remove(disk, &dir.join(older.file_name()))?;
     }
     Ok(())
+}
+
+/// Removes a snapshot's file.
+pub(super) fn remove<D: Disk>(disk: &D, path: &Path) -> Result<(), DiskError> {
+    on_disk(disk.remove_file(REMOVE, path), REMOVE, path)
 }
