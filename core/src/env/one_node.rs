@@ -59,6 +59,16 @@ impl<D: Disk> OneNode<D> {
         Self { world, disk, net: NoNet(std::marker::PhantomData) }
     }
 
+    /// Draws other random numbers from now on than a world of another seed.
+    pub fn seed(&self, seed: u64) {
+        self.world.lock().random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    /// Another node of the same world, on a disk of its own.
+    pub fn beside(&self, disk: D) -> Self {
+        Self { world: self.world.clone(), disk, net: NoNet(std::marker::PhantomData) }
+    }
+
     /// Keeps facts from now on.
     pub fn keep_facts(&self) {
         self.world.lock().observes = true;

@@ -170,6 +170,16 @@ impl<E: Env> MetadataLog<E> {
         Ok(())
     }
 
+    /// The log's directory, in which the election state is kept, too.
+    pub fn path(&self) -> &std::path::Path {
+        self.log.path()
+    }
+
+    /// The size of a snapshot in bytes; 0 when there is none.
+    pub fn size_of(&self, id: SnapshotId) -> u64 {
+        self.snapshots.get(&id).copied().unwrap_or(0)
+    }
+
     /// How far the log is durable.
     pub fn flushed(&self) -> Offset {
         self.log.flushed()

@@ -9,6 +9,7 @@ mod driver;
 pub mod election_file;
 mod load;
 pub mod metadata_log;
+pub mod replica;
 pub mod rpc;
 mod snapshots;
 #[cfg(test)]

@@ -194,6 +194,12 @@ impl Machine {
         }
     }
 
+    /// Who voted for this replica in the epoch that it leads, itself included.
+    pub fn granting_voters(&self) -> impl Iterator<Item = BrokerId> + '_ {
+        let others = self.ballot.granted.iter().map(|key| key.id).filter(|id| *id != self.me.id);
+        std::iter::once(self.me.id).chain(others)
+    }
+
     /// Only the set that counts now is asked what it said: who left it meanwhile elects nobody (KIP-853).
     pub(super) fn count_votes(&mut self, moment: &Moment<'_>) {
         let voters = self.voters.latest();
