@@ -117,6 +117,20 @@ impl ControlRecord {
         builder
     }
 
+    /// The voters that a record names; `None` of any other kind, whatever its value.
+    ///
+    /// # Errors
+    /// When a record of voters is malformed.
+    pub fn decode_voters(key: &[u8], value: &[u8]) -> Result<Option<Vec<VoterRecord>>, CodecError> {
+        if key.get(2..KEY_LEN) != Some(&VOTERS.to_be_bytes()) {
+            return Ok(None);
+        }
+        match Self::decode(key, value)? {
+            Some(Self::Voters(voters)) => Ok(Some(voters)),
+            _ => Ok(None),
+        }
+    }
+
     /// Reads a record's key and value; `None` of a kind that is not known here, on which nothing depends.
     ///
     /// # Errors

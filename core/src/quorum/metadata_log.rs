@@ -22,6 +22,7 @@ use crate::epochs::{Epochs, LogView, MetadataLogView, SnapshotId};
 use crate::fact::Fact;
 use crate::ids::{LeaderEpoch, Offset, TopicPartition};
 use crate::log::dir::LogDir;
+use crate::log::recovery::Checkpointed;
 use crate::log::{
     AppendError, Appended, DiskError, Flush, FlushScope, Log, LogError, ReadError, Slice, checkpoint,
 };
@@ -185,6 +186,22 @@ impl<E: Env> MetadataLog<E> {
         self.log.flushed()
     }
 
+    /// Closes the log, so that a clean start trusts it; returns what its checkpoints may say.
+    ///
+    /// # Errors
+    /// See [`MetadataLogError`].
+    pub async fn close(&mut self, high_watermark: Offset) -> Result<Checkpointed, MetadataLogError> {
+        self.log.close()?;
+        self.flush().await?;
+        let (recovery_point, log_start) = (self.log.recovery_point(), self.log.log_start());
+        Ok(Checkpointed { recovery_point, log_start, high_watermark: high_watermark.min(recovery_point) })
+    }
+
+    /// Takes the directory offline, after a failure in it.
+    pub fn fail(&self, error: &DiskError) {
+        self.log_dir.fail(error);
+    }
+
     /// Whole batches from `from` on, below `up_to`: at most `bytes_max`, but one whatever its size.
     ///
     /// # Errors
@@ -257,6 +274,9 @@ impl<E: Env> MetadataLog<E> {
         self.flush().await?;
         self.log.begin_anew_at(id.end, now)?;
         self.flush().await?;
+        if let Some(removal) = self.log.take_removal() {
+            self.env.run("quorum.remove_segments", removal).await?;
+        }
         self.epoch_before_start = id.epoch;
         let (partition, log_start) = (TopicPartition::METADATA, id.end);
         self.env.observe(&Fact::Truncated { partition, log_end: start });

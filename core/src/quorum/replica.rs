@@ -1,8 +1,9 @@
 //! One replica of the metadata log at work: the raft machine, its files, and the messages between it and the others.
 //!
 //! What the machine wants is done strictly in its order, and what must be durable is waited for on the spot, as Kafka's
-//! own raft thread does: so no message can overtake the vote that it depends on. Only a flush of the log goes on beside
-//! everything else, since a leader must be heard while its disk works.
+//! own raft thread does: so no message can overtake the vote that it depends on. A flush of the log goes on beside
+//! everything else, since a leader must be heard while its disk works; a snapshot does not yet, whether it is written or
+//! installed, and a large one on a slow disk may cost the leadership.
 
 mod asked;
 mod step;
@@ -22,7 +23,8 @@ use super::metadata_log::{MetadataLog, MetadataLogError};
 use crate::env::{Clock, Env};
 use crate::epochs::{LogView, SnapshotId};
 use crate::ids::{BrokerId, LeaderEpoch, Offset};
-use crate::log::{DiskError, Flush, ReadError};
+use crate::log::recovery::Checkpointed;
+use crate::log::{DiskError, Flush, LogError, ReadError};
 use crate::raft::messages::{Request, Response};
 use crate::raft::{ElectionState, Fatal, Machine, Moment, ReplicaKey, Settings, VoterHistory, Voters};
 use crate::record::builder::BatchBuilder;
@@ -54,6 +56,11 @@ pub enum ReplicaError {
     /// The records of a batch are damaged.
     #[error("the records of a batch of the metadata log are damaged: {0}")]
     Records(#[from] crate::record::records::RecordError),
+    /// Snapshots do not hold the voters yet: with the head of the log a change of them would be forgotten.
+    #[error(
+        "the voters have directories (KIP-853), which this node does not understand yet: name them in controller.quorum.voters"
+    )]
+    ChangingVoters,
 }
 
 /// A request on its way to another replica. Whoever carries it may lose it: the machine asks again.
@@ -100,10 +107,12 @@ pub enum Event {
     Resign,
 }
 
-/// What those behind the replica learn, in this order.
+/// What those behind the replica learn, in this order: first the newest snapshot, if there is one, then everything that
+/// was committed since.
 #[derive(Debug)]
 pub enum Step {
-    /// These batches are committed; they follow on what was committed before.
+    /// These batches are committed; they follow on what was committed before. A majority has synced them, this replica
+    /// perhaps not yet.
     Committed {
         /// The batches. Of the first one some records may have been told before.
         batches: Bytes,
@@ -117,9 +126,9 @@ pub enum Step {
         /// Its bytes.
         bytes: Bytes,
     },
-    /// This replica leads an epoch.
+    /// This replica leads an epoch, and everything that was committed in earlier ones has been told.
     BecameLeader(LeaderEpoch),
-    /// It does not any more.
+    /// It does not any more. Comes only after the step above.
     LostLeadership(LeaderEpoch),
 }
 
@@ -135,6 +144,20 @@ pub struct Wires {
 
 type Flushing<D> = Pin<Box<dyn Future<Output = (Flush<D>, Result<(), DiskError>)> + Send>>;
 
+/// So many events are taken before timers get their turn, however many more wait.
+const EVENTS_BETWEEN_TIMERS: u32 = 64;
+
+/// How far those behind the replica know of the epoch that it leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leadership {
+    /// It leads none.
+    None,
+    /// It was elected; its first record stands there.
+    Elected(LeaderEpoch, Offset),
+    /// They were told.
+    Told(LeaderEpoch),
+}
+
 /// One replica.
 pub struct Replica<E: Env> {
     env: E,
@@ -146,6 +169,8 @@ pub struct Replica<E: Env> {
     arrived: Bytes,
     /// Up to where [`Step::Committed`] went.
     told: Offset,
+    leadership: Leadership,
+    events_since_timers: u32,
     flushing: Option<Flushing<E::Disk>>,
 }
 
@@ -164,23 +189,51 @@ impl<E: Env> Replica<E> {
         let saved = election_file::read(env.disk(), log.path())?.unwrap_or_default();
         let mut history = VoterHistory::new(log.log_start(), voters);
         step::voters_of_log(&log, &mut history)?;
+        if !history.latest().is_static() {
+            return Err(ReplicaError::ChangingVoters);
+        }
         let moment = Moment { now: env.clock().now(), random: env.random_u64(), log: &log };
         let flushed = log.flushed();
         let machine = Machine::new(settings, me, saved, history, flushed, &moment);
         let told = machine.high_watermark();
-        let asked = Asked::default();
-        Ok(Self { env, machine, log, wires, asked, arrived: Bytes::new(), told, flushing: None })
+        let mut replica = Self {
+            env,
+            machine,
+            log,
+            wires,
+            asked: Asked::default(),
+            arrived: Bytes::new(),
+            told,
+            leadership: Leadership::None,
+            events_since_timers: 0,
+            flushing: None,
+        };
+        replica.tell_snapshot()?;
+        Ok(replica)
     }
 
-    /// Works until nobody can send it events any more.
+    /// Works until nobody can send it events any more, then closes the log; returns what its checkpoints may say.
     ///
     /// # Errors
     /// The first failure, after which nothing is tried again.
-    pub async fn run(mut self) -> Result<(), ReplicaError> {
+    pub async fn run(mut self) -> Result<Checkpointed, ReplicaError> {
+        let result = self.work().await;
+        if let Err(
+            ReplicaError::Disk(error)
+            | ReplicaError::Log(MetadataLogError::Disk(error) | MetadataLogError::Log(LogError::Disk(error))),
+        ) = &result
+        {
+            self.log.fail(error);
+        }
+        result
+    }
+
+    async fn work(&mut self) -> Result<Checkpointed, ReplicaError> {
         loop {
             self.perform_outputs().await?;
             self.machine.check(&self.log);
             self.begin_flush();
+            let has_more = self.tell_committed()?;
             let wake = [self.machine.next_deadline(), self.asked.next_deadline()].into_iter().flatten().min();
             let clock = self.env.clock().clone();
             tokio::select! {
@@ -192,11 +245,14 @@ impl<E: Env> Replica<E> {
                 }
                 event = self.wires.events.recv() => match event {
                     Some(event) => self.take(event).await?,
-                    None => return Ok(()),
+                    None => break,
                 },
                 () = sleep(&clock, wake) => self.pass_time(),
+                () = std::future::ready(()), if has_more => self.env.checkpoint().await,
             }
         }
+        self.finish_flush().await?;
+        Ok(self.log.close(self.machine.high_watermark()).await?)
     }
 
     /// Has the machine do something at this moment.
@@ -206,6 +262,7 @@ impl<E: Env> Replica<E> {
     }
 
     fn pass_time(&mut self) {
+        self.events_since_timers = 0;
         let now = self.env.clock().now();
         for (to, request) in self.asked.expired(now) {
             self.machine.expire_fetch(to, &request);
@@ -216,7 +273,7 @@ impl<E: Env> Replica<E> {
     }
 
     fn begin_flush(&mut self) {
-        if self.flushing.is_none() && self.log.flushed() < self.log.log_end() {
+        if self.flushing.is_none() && self.machine.flushed() < self.log.log_end() {
             let flush = self.log.begin_flush();
             self.flushing = Some(Box::pin(async move {
                 let synced = flush.sync().await;
@@ -229,6 +286,16 @@ impl<E: Env> Replica<E> {
         if let Some(flushed) = self.log.end_flush(flush) {
             self.tell(|machine, moment| machine.handle_flushed(flushed, moment));
         }
+    }
+
+    /// Waits for a flush that is under way: two of one log would write each other's files.
+    async fn finish_flush(&mut self) -> Result<(), ReplicaError> {
+        if let Some(flushing) = self.flushing.take() {
+            let (flush, synced) = flushing.await;
+            synced?;
+            self.end_flush(flush);
+        }
+        Ok(())
     }
 
     async fn take(&mut self, event: Event) -> Result<(), ReplicaError> {
@@ -252,6 +319,10 @@ impl<E: Env> Replica<E> {
             }
             Event::Snapshot { end, bytes } => self.keep_snapshot(end, &bytes).await?,
             Event::Resign => self.tell(Machine::resign),
+        }
+        self.events_since_timers += 1;
+        if self.events_since_timers >= EVENTS_BETWEEN_TIMERS {
+            self.pass_time();
         }
         Ok(())
     }
@@ -283,13 +354,26 @@ impl<E: Env> Replica<E> {
         Ok(Some(self.log.log_end()))
     }
 
-    /// A snapshot that comes too late, or of what was replaced meanwhile, is of no use any more.
+    /// A snapshot that comes too late, or of what was replaced meanwhile, is of no use any more; neither is one that ends
+    /// inside a batch, for followers fetch whole ones.
     async fn keep_snapshot(&mut self, end: Offset, bytes: &[u8]) -> Result<(), ReplicaError> {
+        self.finish_flush().await?;
+        if !self.begins_batch(end)? {
+            return Ok(());
+        }
         let Ok(id) = self.tell(|machine, moment| machine.snapshot_id(end, moment)) else { return Ok(()) };
         self.log.write_snapshot(id, bytes).await?;
         self.log.trim_to(id).await?;
         self.tell(Machine::handle_log_start_moved);
         Ok(())
+    }
+
+    fn begins_batch(&self, offset: Offset) -> Result<bool, ReplicaError> {
+        let (start, end) = (self.log.log_start(), self.log.log_end());
+        if offset <= start || offset >= end {
+            return Ok(offset == end);
+        }
+        Ok(self.log.read(offset, end, 1)?.first_offset == offset)
     }
 
     /// What was saved of elections is durable before anything that depends on it is sent.

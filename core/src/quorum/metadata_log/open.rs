@@ -68,13 +68,14 @@ impl<E: Env> MetadataLog<E> {
         settings: Settings,
     ) -> Result<Self, OpenError> {
         let path = log_dir.partition_path(TopicPartition::METADATA);
+        // What is committed elsewhere need not be here, and a cut takes back the recovery point alone.
+        let checkpointed = Checkpointed { high_watermark: Offset::ZERO, ..checkpointed };
         let (found, snapshots) = list(env.disk(), &path)?;
         let snapshot_end = snapshots.last_key_value().map_or(Offset::ZERO, |(id, _)| id.end);
         let (log, expected) = if found {
             recover(&env, &log_dir, (checkpointed, clean), settings).await?
         } else {
-            let expected = checkpointed.recovery_point.max(checkpointed.high_watermark);
-            let now = env.clock().wall();
+            let (expected, now) = (checkpointed.recovery_point, env.clock().wall());
             (log_dir.create_log(TopicPartition::METADATA, settings, Offset::ZERO, now)?, expected)
         };
         if log.log_end() < expected && snapshot_end < expected {

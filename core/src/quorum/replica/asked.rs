@@ -72,6 +72,11 @@ impl Asked {
         }
     }
 
+    /// Gives no answer.
+    pub(super) fn forget(&mut self, to: ReplyTo) {
+        self.waiting.remove(&to.0);
+    }
+
     /// Keeps a fetch until there is news. Those whose connection has closed are forgotten with the next one.
     pub(super) fn park(&mut self, to: ReplyTo, request: FetchRequest) {
         let Self { waiting, parked, .. } = self;

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
-use super::{Outbound, Replica, ReplicaError, Reply, Step};
+use super::{Leadership, Outbound, Replica, ReplicaError, Reply, Step};
 use crate::env::{Clock, Env, File, Site};
-use crate::epochs::{LogEnd, LogView};
+use crate::epochs::{LogEnd, LogView, MetadataLogView};
 use crate::ids::{BrokerId, LeaderEpoch, Offset};
 use crate::metadata::control::{ControlRecord, VoterEndpoint, VoterRecord};
-use crate::quorum::metadata_log::MetadataLog;
+use crate::quorum::metadata_log::{MetadataLog, MetadataLogError};
 use crate::quorum::snapshots::on_disk;
 use crate::raft::messages::{
     FetchResponse, FetchSnapshotResponse, Fetched, Request, Response, SnapshotChunk,
@@ -24,6 +24,8 @@ pub const SITES: &[Site] = &[READ];
 
 /// Committed records are told in pieces of about this many bytes.
 const TOLD_BYTES: u32 = 1 << 20;
+/// The most bytes of one answer, whatever is asked for.
+const READ_BYTES_MAX: u32 = 8 << 20;
 /// The versions of the quorum's protocol that this node understands: static and changing voters (KIP-853).
 const KRAFT_VERSIONS: (i16, i16) = (0, 1);
 
@@ -41,10 +43,14 @@ impl<E: Env> Replica<E> {
             Output::Send { to, request } => self.send(to, request),
             Output::Reply { to, response } => self.reply(to, response, Bytes::new()),
             Output::Read { to, request_id, from, up_to, standing, high_watermark } => {
-                let (bytes, end) = self.read(to, from, up_to)?;
-                let fetched = Fetched::Records(end);
-                let response = FetchResponse { request_id, standing, high_watermark, fetched };
-                self.reply(to, Response::Fetch(response), bytes);
+                match self.read(to, from, up_to) {
+                    Ok((bytes, end)) => {
+                        let fetched = Fetched::Records(end);
+                        let response = FetchResponse { request_id, standing, high_watermark, fetched };
+                        self.reply(to, Response::Fetch(response), bytes);
+                    }
+                    Err(error) => self.give_up(to, error)?,
+                }
             }
             Output::Park { to, request } => self.asked.park(to, request),
             Output::Unpark => {
@@ -53,10 +59,15 @@ impl<E: Env> Replica<E> {
                 }
             }
             Output::ReadSnapshot { to, request_id, standing, chunk } => {
-                let bytes = self.log.read_snapshot(&chunk)?;
-                let chunk = Ok(SnapshotChunk { length: bytes.len() as u64, ..chunk });
-                let response = FetchSnapshotResponse { request_id, standing, chunk };
-                self.reply(to, Response::FetchSnapshot(response), bytes);
+                let length = chunk.length.min(u64::from(self.asked.max_bytes(to)));
+                match self.log.read_snapshot(&SnapshotChunk { length, ..chunk }) {
+                    Ok(bytes) => {
+                        let chunk = Ok(SnapshotChunk { length: bytes.len() as u64, ..chunk });
+                        let response = FetchSnapshotResponse { request_id, standing, chunk };
+                        self.reply(to, Response::FetchSnapshot(response), bytes);
+                    }
+                    Err(error) => self.give_up(to, error.into())?,
+                }
             }
             Output::AppendLeaderChange(epoch) => self.append_leader_change(epoch)?,
             Output::AppendVoters(voters) => {
@@ -67,17 +78,24 @@ impl<E: Env> Replica<E> {
             Output::Truncate(to) => self.log.truncate(to).await?,
             Output::WriteSnapshot { chunk, .. } => self.log.stage(&chunk, &self.arrived)?,
             Output::InstallSnapshot(id) => {
+                self.finish_flush().await?;
                 self.log.install(id).await?;
-                let size = self.log.size_of(id);
-                let whole = SnapshotChunk { snapshot: id, position: 0, length: size, size };
-                let bytes = self.log.read_snapshot(&whole)?;
                 self.told = id.end;
-                self.step(Step::Snapshot { id, bytes });
+                self.tell_snapshot()?;
                 self.tell(|machine, moment| machine.handle_snapshot_installed(id, None, moment));
             }
-            Output::HighWatermark(to) => self.tell_committed(to)?,
-            Output::BecameLeader(epoch) => self.step(Step::BecameLeader(epoch)),
-            Output::LostLeadership(epoch) => self.step(Step::LostLeadership(epoch)),
+            // They are told piece by piece, between other things.
+            Output::HighWatermark(_) => {}
+            // Not before everything that was committed in earlier epochs has been told.
+            Output::BecameLeader(epoch) => {
+                self.leadership = Leadership::Elected(epoch, self.log.log_end());
+            }
+            Output::LostLeadership(epoch) => {
+                let told = std::mem::replace(&mut self.leadership, Leadership::None);
+                if matches!(told, Leadership::Told(_)) {
+                    self.step(Step::LostLeadership(epoch));
+                }
+            }
             Output::Fatal(fatal) => return Err(fatal.into()),
         }
         Ok(())
@@ -100,19 +118,51 @@ impl<E: Env> Replica<E> {
 
     /// Records for a follower, and where they end.
     fn read(&mut self, to: ReplyTo, from: Offset, up_to: Offset) -> Result<(Bytes, LogEnd), ReplicaError> {
-        let (bytes, end) = read_log(&self.log, from, up_to, self.asked.max_bytes(to))?;
+        let (bytes, end) = read_log(&self.log, from, up_to, self.asked.max_bytes(to).min(READ_BYTES_MAX))?;
         let epoch = self.log.epochs().at(Offset(end.0 - 1)).unwrap_or(LeaderEpoch(0));
         Ok((bytes, LogEnd { epoch, offset: end }))
     }
 
-    fn tell_committed(&mut self, to: Offset) -> Result<(), ReplicaError> {
-        while self.told < to {
-            let (batches, end) = read_log(&self.log, self.told, to, TOLD_BYTES)?;
+    /// Where no descriptor was free, whoever asked gets no answer and asks again.
+    fn give_up(&mut self, to: ReplyTo, error: ReplicaError) -> Result<(), ReplicaError> {
+        match error {
+            ReplicaError::Disk(error) | ReplicaError::Log(MetadataLogError::Disk(error))
+                if error.changed_nothing() =>
+            {
+                self.asked.forget(to);
+                Ok(())
+            }
+            error => Err(error),
+        }
+    }
+
+    /// Tells one more piece of what is committed; returns whether there is more.
+    pub(super) fn tell_committed(&mut self) -> Result<bool, ReplicaError> {
+        let committed = self.machine.high_watermark();
+        if self.told < committed {
+            let (batches, end) = read_log(&self.log, self.told, committed, TOLD_BYTES)?;
             if end <= self.told {
-                break;
+                return Ok(false);
             }
             self.told = end;
             self.step(Step::Committed { batches, end });
+        }
+        if let Leadership::Elected(epoch, first) = self.leadership
+            && self.told > first
+        {
+            self.leadership = Leadership::Told(epoch);
+            self.step(Step::BecameLeader(epoch));
+        }
+        Ok(self.told < committed)
+    }
+
+    /// Tells the newest snapshot, which stands for everything before it.
+    pub(super) fn tell_snapshot(&mut self) -> Result<(), ReplicaError> {
+        if let Some(id) = self.log.latest_snapshot() {
+            let size = self.log.size_of(id);
+            let whole = SnapshotChunk { snapshot: id, position: 0, length: size, size };
+            let bytes = self.log.read_snapshot(&whole)?;
+            self.step(Step::Snapshot { id, bytes });
         }
         Ok(())
     }
@@ -138,8 +188,10 @@ impl<E: Env> Replica<E> {
 
     fn append_fetched(&mut self) -> Result<(), ReplicaError> {
         let records = std::mem::take(&mut self.arrived);
-        self.log.append_fetched(records.clone())?;
-        for (offset, voters) in voters_in(records)? {
+        // What is not understood does not get into the log, where every start would find it again.
+        let voters = voters_in(records.clone())?;
+        self.log.append_fetched(records)?;
+        for (offset, voters) in voters {
             self.tell(|machine, moment| machine.handle_voters_appended(offset, voters, moment));
         }
         Ok(())
@@ -191,7 +243,7 @@ fn voters_in(mut batches: Bytes) -> Result<Vec<(Offset, Voters)>, ReplicaError> 
         for record in iterate(&batch, batch.bytes().len())? {
             let record = record?;
             let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
-            if let Some(ControlRecord::Voters(voters)) = ControlRecord::decode(&key, &value)? {
+            if let Some(voters) = ControlRecord::decode_voters(&key, &value)? {
                 found.push((record.offset, voters_of(&voters)));
             }
         }
