@@ -5,7 +5,7 @@
 //! a snapshot is durable before the log gives way to it, and a log gives way whole before it begins anew.
 
 mod open;
-mod staged;
+pub mod staged;
 #[cfg(test)]
 mod tests;
 
@@ -70,6 +70,14 @@ pub enum MetadataLogError {
         to: Offset,
         /// Where the batch begins.
         batch_start: Offset,
+    },
+    /// A snapshot was damaged on its way, or at the leader. The log is as it was; a new start fetches it again.
+    #[error("the snapshot up to {} that was fetched is damaged: {cause}", .snapshot.end)]
+    Damaged {
+        /// Which one.
+        snapshot: SnapshotId,
+        /// What is wrong.
+        cause: staged::Damage,
     },
     /// A piece of a snapshot is not the one that comes next: a defect.
     #[error("byte {position} of the snapshot up to {} does not come next", .snapshot.end)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::env::memory::{MemoryDisk, PowerLoss};
 use crate::env::one_node::OneNode;
+use crate::metadata::control::ControlRecord;
 use crate::record::compression::Codec;
 use crate::time::Timestamp;
 
@@ -63,10 +64,46 @@ fn state(log: &Opened) -> (i64, i64, i32, Option<SnapshotId>) {
     (log.log_start().0, log.log_end().0, log.epoch_before_start().0, log.latest_snapshot())
 }
 
+/// A snapshot with some records in it, in bytes.
+fn whole_snapshot() -> Vec<u8> {
+    let header = ControlRecord::SnapshotHeader { last_contained: Timestamp(5) };
+    let batches = [header.batch(Timestamp(5)), batch(3), ControlRecord::SnapshotFooter.batch(Timestamp(5))];
+    batches.into_iter().flat_map(|mut batch| batch.build()).collect()
+}
+
 async fn fetch_and_install(log: &mut Opened, snapshot: SnapshotId) -> Result<(), MetadataLogError> {
-    log.stage(&piece(snapshot, 0, 3, 5), b"abc")?;
-    log.stage(&piece(snapshot, 3, 2, 5), b"de")?;
+    install(log, snapshot, &whole_snapshot()).await
+}
+
+async fn install(log: &mut Opened, snapshot: SnapshotId, bytes: &[u8]) -> Result<(), MetadataLogError> {
+    let (size, half) = (bytes.len() as u64, bytes.len() / 2);
+    log.stage(&piece(snapshot, 0, half as u64, size), &bytes[..half])?;
+    log.stage(&piece(snapshot, half as u64, size - half as u64, size), &bytes[half..])?;
     log.install(snapshot).await
+}
+
+/// The log is the only thing that this replica has until it is sure of another.
+#[test]
+fn a_snapshot_that_is_damaged_or_not_whole_replaces_nothing() {
+    let whole = whole_snapshot();
+    let footer_len = ControlRecord::SnapshotFooter.batch(Timestamp(5)).build().len();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    let without_footer = whole[..whole.len() - footer_len].to_vec();
+    let footer_alone = whole[whole.len() - footer_len..].to_vec();
+    for wrong in [flipped, whole[..whole.len() - 1].to_vec(), without_footer, footer_alone] {
+        let env = world(&MemoryDisk::new(1));
+        env.block_on(async {
+            let mut log = open(&env).await;
+            fill(&mut log, 3, 4).await;
+            let installed = install(&mut log, id(10, 7), &wrong).await;
+            assert!(matches!(installed, Err(MetadataLogError::Damaged { .. })), "{installed:?}");
+            drop(log);
+            let mut log = open(&env).await;
+            assert_eq!(state(&log), (0, 4, 0, None));
+            install(&mut log, id(10, 7), &whole).await.expect("it is whole now");
+        });
+    }
 }
 
 #[test]
@@ -171,8 +208,10 @@ fn a_snapshot_in_pieces_takes_the_place_of_the_log() {
         fill(&mut log, 3, 4).await;
         fetch_and_install(&mut log, id(10, 7)).await.expect("the disk works");
         assert_eq!((state(&log), log.flushed()), ((10, 10, 7, Some(id(10, 7))), Offset(10)));
-        assert_eq!(log.snapshot_size(id(10, 7)), Some(5));
-        assert_eq!(log.read_snapshot(&piece(id(10, 7), 1, 3, 5)).expect("it is there"), &b"bcd"[..]);
+        let whole = whole_snapshot();
+        let size = whole.len() as u64;
+        assert_eq!(log.snapshot_size(id(10, 7)), Some(size));
+        assert_eq!(log.read_snapshot(&piece(id(10, 7), 1, 3, size)).expect("it is there"), &whole[1..4]);
         fill(&mut log, 8, 1).await;
         drop(log);
         let log = open(&env).await;

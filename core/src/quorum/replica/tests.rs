@@ -13,6 +13,7 @@ use crate::env::one_node::OneNode;
 use crate::env::{Lane, Task};
 use crate::ids::{TopicPartition, Uuid};
 use crate::log::dir::LogDir;
+use crate::metadata::control::ControlRecord;
 use crate::museum::Switches;
 use crate::record::batch::Batch;
 use crate::record::compression::Codec;
@@ -254,6 +255,15 @@ impl MaxByEpoch for Option<(usize, LeaderEpoch)> {
     }
 }
 
+/// A snapshot whose one record has so many bytes.
+fn snapshot_of(bytes: usize) -> Bytes {
+    let header = ControlRecord::SnapshotHeader { last_contained: Timestamp(5) };
+    let mut state = BatchBuilder::new(Codec::None);
+    state.append(Timestamp(5), None, Some(&vec![7; bytes]), &[]);
+    let batches = [header.batch(Timestamp(5)), state, ControlRecord::SnapshotFooter.batch(Timestamp(5))];
+    batches.into_iter().flat_map(|mut batch| batch.build()).collect()
+}
+
 fn values(mut batches: Bytes) -> Vec<(i64, u32)> {
     let mut values = Vec::new();
     while !batches.is_empty() {
@@ -338,7 +348,7 @@ fn a_follower_that_was_away_for_long_gets_a_snapshot() {
         cluster.pass(1000).await;
         let end = Offset(lock(&cluster.net).ends[&leader]);
         let events = lock(&cluster.net).events[&leader].clone();
-        let bytes = Bytes::from(vec![7; 3 << 20]);
+        let bytes = snapshot_of(3 << 20);
         events.send(Event::Snapshot { end, bytes }).await.expect("it works");
         cluster.pass(100).await;
         assert!(cluster.start_node(away).await);
@@ -392,7 +402,7 @@ fn what_is_committed_survives_crashes_at_any_disk_call() {
                             (net.events.get(&id).cloned(), net.ends.get(&id).copied().unwrap_or(0))
                         };
                         if let Some(events) = events {
-                            let bytes = Bytes::from_static(b"state");
+                            let bytes = snapshot_of(100);
                             let _ = events.send(Event::Snapshot { end: Offset(end), bytes }).await;
                         }
                     }
